@@ -1,0 +1,1 @@
+//! Benchmarks of authchain: ratios against a baseline in the same run.

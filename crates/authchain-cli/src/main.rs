@@ -1,0 +1,3 @@
+//! The `authchain` command.
+
+fn main() {}

@@ -1,0 +1,136 @@
+//! What the chain sees of a request: its head, never its body.
+
+use http::{HeaderMap, Method, Uri, header::AUTHORIZATION};
+
+use crate::AuthError;
+
+/// The credential that a request presents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presented<'a> {
+    /// None at all.
+    Nothing,
+    /// `Authorization: Bearer`, RFC 6750, section 2.1.
+    Bearer(&'a str),
+}
+
+impl<'a> Presented<'a> {
+    /// The bearer token, when there is one.
+    pub fn bearer(self) -> Option<&'a str> {
+        match self {
+            Self::Bearer(token) => Some(token),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// The head of a request, with the presented credential picked out.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthRequest<'a> {
+    /// The HTTP method.
+    pub method: &'a Method,
+    /// Path and query. A token in the query is refused before the chain begins.
+    pub uri: &'a Uri,
+    /// All headers, for tiers that read others than `Authorization`.
+    pub headers: &'a HeaderMap,
+    /// The credential, taken from `Authorization`.
+    pub presented: Presented<'a>,
+}
+
+impl<'a> AuthRequest<'a> {
+    /// Looks at the head of a request.
+    ///
+    /// # Errors
+    /// [`AuthError::InvalidRequest`] for doubled `Authorization` headers, a scheme other than `Bearer`, a token with
+    /// characters outside `token68`, or a token in the query string (RFC 6750, section 2.3; MCP forbids it).
+    pub fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Result<Self, AuthError> {
+        if uri.query().is_some_and(has_token_parameter) {
+            return Err(AuthError::InvalidRequest("a token in the query string"));
+        }
+        Ok(Self { method, uri, headers, presented: presented(headers)? })
+    }
+
+    /// The head of an `http::Request`.
+    ///
+    /// # Errors
+    /// As [`AuthRequest::new`].
+    pub fn of<B>(request: &'a http::Request<B>) -> Result<Self, AuthError> {
+        Self::new(request.method(), request.uri(), request.headers())
+    }
+
+    /// The `Mcp-Method` header (MCP 2026-07-28), when the client sent one.
+    pub fn mcp_method(&self) -> Option<&'a str> {
+        self.headers.get("mcp-method").and_then(|v| v.to_str().ok())
+    }
+
+    /// The `Mcp-Name` header (MCP 2026-07-28): the tool, prompt or resource that is asked for.
+    pub fn mcp_name(&self) -> Option<&'a str> {
+        self.headers.get("mcp-name").and_then(|v| v.to_str().ok())
+    }
+}
+
+fn presented(headers: &HeaderMap) -> Result<Presented<'_>, AuthError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(Presented::Nothing) };
+    if values.next().is_some() {
+        return Err(AuthError::InvalidRequest("more than one Authorization header"));
+    }
+    let value = value.to_str().map_err(|_| AuthError::InvalidRequest("an Authorization header that is not text"))?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(AuthError::InvalidRequest("an Authorization scheme other than Bearer"));
+    }
+    let token = token.trim_matches(' ');
+    if token.is_empty() || !token.bytes().all(is_token68) {
+        return Err(AuthError::InvalidRequest("a bearer token that is empty or has characters outside token68"));
+    }
+    Ok(Presented::Bearer(token))
+}
+
+/// RFC 6750, section 2.1: the characters of a bearer token.
+fn is_token68(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+}
+
+fn has_token_parameter(query: &str) -> bool {
+    query.split('&').any(|pair| pair.split('=').next().is_some_and(|name| name.eq_ignore_ascii_case("access_token")))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn look(request: http::request::Builder) -> Result<Option<String>, AuthError> {
+        let request = request.body(()).unwrap();
+        Ok(AuthRequest::of(&request)?.presented.bearer().map(Into::into))
+    }
+
+    #[test]
+    fn a_bearer_token_is_found_whatever_the_case_of_the_scheme() {
+        for header in ["Bearer abc", "bearer abc", "BEARER   abc "] {
+            assert_eq!(look(Request::get("/").header("authorization", header)).unwrap().as_deref(), Some("abc"));
+        }
+    }
+
+    #[test]
+    fn nothing_is_nothing() {
+        assert_eq!(look(Request::get("/?a=b")).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_not_one_clean_bearer_token_is_refused() {
+        for header in ["Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Basic abc", "abc"] {
+            assert!(look(Request::get("/").header("authorization", header)).is_err(), "{header:?}");
+        }
+        assert!(
+            look(Request::get("/").header("authorization", "Bearer a").header("authorization", "Bearer a")).is_err()
+        );
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_refused() {
+        assert!(look(Request::get("/mcp?x=1&access_token=abc").header("authorization", "Bearer abc")).is_err());
+        assert!(look(Request::get("/mcp?Access_Token=abc")).is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! "A usable access token for this credential, now."
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{AuthError, CredentialKey, Scopes, Secret, Timestamp};
+
+/// A provider's access token that is valid now. Cloning copies no secret.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    secret: Arc<Secret>,
+    /// When it expires.
+    pub expires_at: Timestamp,
+    /// What it was granted for.
+    pub scopes: Scopes,
+}
+
+impl AccessToken {
+    /// Puts a token together.
+    pub fn new(secret: Secret, expires_at: Timestamp, scopes: Scopes) -> Self {
+        Self { secret: Arc::new(secret), expires_at, scopes }
+    }
+
+    /// The token, to be sent to the provider and nobody else.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+}
+
+/// Where access tokens come from: a local store with refresh, a remote gateway, a service account. Tools see only this.
+#[async_trait]
+pub trait TokenSource: Send + Sync {
+    /// A token of `key`'s account that covers `scopes` and is valid now; refreshed first where needed, once however many
+    /// ask.
+    ///
+    /// # Errors
+    /// [`AuthError::SignInNeeded`] when there is no credential or the provider refused it for good,
+    /// [`AuthError::InsufficientScope`] when it was not granted for `scopes`, [`AuthError::UpstreamUnavailable`] when the
+    /// provider does not answer, [`AuthError::Store`] when the store does not.
+    async fn access_token(&self, key: &CredentialKey, scopes: &Scopes) -> Result<AccessToken, AuthError>;
+}

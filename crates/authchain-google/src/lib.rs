@@ -1,0 +1,1 @@
+//! Google scopes, services and a cache of typed API clients for authchain.

@@ -1,0 +1,1 @@
+//! Bearer JWTs for authchain: verification, JWKS, signing keys, dev tokens.

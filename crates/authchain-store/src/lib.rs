@@ -1,0 +1,1 @@
+//! Credential and state stores of authchain, and the sealing of what they hold.

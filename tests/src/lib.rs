@@ -1,0 +1,1 @@
+//! End-to-end tests across the crates, with real clients and a real browser.
