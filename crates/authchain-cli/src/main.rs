@@ -1,3 +1,49 @@
-//! The `authchain` command.
+//! The `authchain` command: arguments in, one call into the library, output and an exit code out.
 
-fn main() {}
+mod args;
+mod demo;
+mod failure;
+mod login;
+mod logging;
+mod output;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use authchain_server::config::Sources;
+use clap::{CommandFactory, Parser};
+use failure::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let output = Output::new(args.json());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.fail(&Failure::from(error)),
+    };
+    match runtime.block_on(run(args, &output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output.fail(&failure),
+    }
+}
+
+async fn run(args: Args, output: &Output) -> Result<(), Failure> {
+    let mut sources = Sources::new().process_environment();
+    sources = match &args.config {
+        Some(file) => sources.file(file),
+        None => sources.usual_file(),
+    };
+    match args.command {
+        Command::Serve(serve) => serve::run(sources, serve).await,
+        Command::Demo(demo) => demo::run(demo, output).await,
+        Command::Login(login) => login::run(sources, login, output).await,
+        Command::Token(args::Token::Mint(mint)) => token::mint(sources, mint, output).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "authchain", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}

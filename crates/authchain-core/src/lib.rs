@@ -15,7 +15,7 @@ mod secret;
 mod store;
 mod token;
 
-pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use clock::{Clock, ManualClock, ShiftedClock, SystemClock, Timestamp};
 pub use credential::{Credential, CredentialKey, CredentialStatus, OAuthClient, TokenGroup};
 pub use error::{AuthError, Cause, ErrorCode, SignIn};
 pub use identity::{ClientId, Email, InvalidEmail, InvalidId, ProviderId, UserId};

@@ -19,6 +19,7 @@ pub enum Tier {
     /// 4: the stored credentials; by itself it identifies only the one trusted local user, where configured.
     CredentialBridge,
     /// 5: nobody yet; a sign-in is offered.
+    #[serde(rename = "oauth_fallback")]
     OAuthFallback,
     /// A tier that the user of the library added.
     Custom(Cow<'static, str>),
@@ -69,5 +70,17 @@ impl Principal {
     /// The key of the person's primary credential.
     pub fn primary_key(&self) -> CredentialKey {
         CredentialKey::new(self.provider.clone(), self.user.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tier_is_written_as_it_is_named() {
+        for tier in [Tier::JwtClaims, Tier::ProviderSession, Tier::SessionCache, Tier::CredentialBridge, Tier::OAuthFallback] {
+            assert_eq!(serde_json::to_value(&tier).unwrap(), tier.name());
+        }
     }
 }

@@ -1,1 +1,54 @@
 //! Credential and state stores of authchain, and the sealing of what they hold.
+//!
+//! Credentials (durable, secret) live in a [`FileStore`], a [`MemoryStore`] or a [`BackupStore`]; [`open_credentials`]
+//! opens the one that a [`StorageMode`] names. Short-lived state lives in a [`StateDb`] or a [`MemoryState`]. What is
+//! sealed is sealed by a [`seal::Keyring`], in the format of `docs/sealed-format.md`.
+//!
+//! Every store passes the suites in `authchain_testkit::suite`; so can a store of your own.
+
+mod authorized_user;
+mod backup;
+mod file;
+mod lock;
+mod memory;
+mod mode;
+mod private;
+mod record;
+pub mod seal;
+mod state;
+mod writer;
+
+use std::{path::Path, sync::Arc};
+
+use authchain_core::{CredentialStore, StoreError, Version};
+
+pub use backup::BackupStore;
+pub use file::FileStore;
+pub use memory::MemoryStore;
+pub use mode::{StorageMode, UnknownMode};
+pub use record::FileForm;
+pub use state::{MemoryState, StateDb};
+
+/// Opens the credential store that `mode` names, in `dir` where it has files.
+///
+/// # Errors
+/// Those of [`FileStore::open`] and [`BackupStore::open`].
+pub fn open_credentials(
+    mode: StorageMode,
+    dir: &Path,
+    keyring: seal::Keyring,
+) -> Result<Arc<dyn CredentialStore>, StoreError> {
+    Ok(match mode {
+        StorageMode::FilePlaintext => Arc::new(FileStore::open(dir, FileForm::Plaintext)?),
+        StorageMode::FileEncrypted => Arc::new(FileStore::open(dir, FileForm::Sealed(keyring))?),
+        StorageMode::MemoryOnly => Arc::new(MemoryStore::new()),
+        StorageMode::MemoryWithBackup => Arc::new(BackupStore::open(dir, keyring)?),
+    })
+}
+
+/// A version that was never there before and will not come again: 63 random bits, which SQLite can hold, too.
+fn fresh_version() -> Version {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    Version(u64::from_be_bytes(bytes) >> 1)
+}

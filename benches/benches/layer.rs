@@ -1,0 +1,199 @@
+//! What the layer costs: a warm request with a verified RS256 token through all five tiers, over bare axum; the first
+//! sight of a token; the refusal of bad ones.
+#![allow(clippy::print_stdout, reason = "benchmarks print")]
+
+use std::{convert::Infallible, hint::black_box, sync::Arc, time::Duration};
+
+use anyhow::Result;
+use authchain::{
+    AuthLayer, Chain, Challenge,
+    core::{AuthRequest, Clock, ExactScopes, StateStore, SystemClock},
+    grants::Grants,
+    jwt::{Algorithm, ClaimNames, KeySource, SigningKeys, TrustedIssuer, Verifier},
+    provider::{CredentialManager, RefreshOptions},
+    sessions::Sessions,
+    store::{MemoryState, MemoryStore},
+    tiers::{CredentialBridge, JwtClaims, OAuthFallback, ProviderSession, SessionCache},
+};
+use authchain_bench::{
+    cpu, load,
+    process::{Server, serve},
+    report::{line, median, nanoseconds_per_call},
+    tokens,
+};
+use axum::{Router, routing::get};
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+const TOKENS: usize = 1000;
+const ROUNDS: usize = 7;
+const ROUND: Duration = Duration::from_secs(2);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["serve", "bare"] => serve(app(), &[]).await,
+        ["serve", "guarded"] => {
+            let (issuer, tokens) = tokens::rs256(TOKENS);
+            serve(app().route_layer(layer(issuer)), &tokens).await
+        }
+        ["count", what, calls] => {
+            count(what, calls.parse()?);
+            Ok(())
+        }
+        _ => {
+            in_process()?;
+            over_http().await
+        }
+    }
+}
+
+fn app() -> Router {
+    Router::new().route("/", get(|| async { "ok" }))
+}
+
+/// All five tiers, with one trusted issuer beside our own.
+fn layer(issuer: TrustedIssuer) -> AuthLayer {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let state: Arc<dyn StateStore> = Arc::new(MemoryState::new(clock.clone()));
+    let grants = Arc::new(Grants::new(state.clone(), clock.clone(), Duration::from_secs(3600)));
+    let sessions = Arc::new(Sessions::new(state, clock.clone(), Duration::from_secs(3600)));
+    let own = TrustedIssuer {
+        issuer: "https://mcp.example.com".into(),
+        audiences: vec![tokens::AUDIENCE.into()],
+        types: vec!["at+jwt".into()],
+        keys: KeySource::Own(Arc::new(SigningKeys::generate(Algorithm::EdDSA).expect("a key is made"))),
+        claims: ClaimNames::default(),
+        algorithms: vec![Algorithm::EdDSA],
+        provider: issuer.provider.clone(),
+    };
+    let verifier = |issuer| Arc::new(Verifier::new(vec![issuer], clock.clone()));
+    let store = Arc::new(MemoryStore::new());
+    let credentials =
+        CredentialManager::new(store, Vec::new(), Arc::new(ExactScopes), clock.clone(), RefreshOptions::default());
+    let chain = Chain::builder()
+        .tier(JwtClaims::new(verifier(issuer), clock.clone()))
+        .tier(ProviderSession::new(verifier(own), grants, credentials, clock.clone()))
+        .tier(SessionCache::new(sessions))
+        .tier(CredentialBridge::new())
+        .tier(OAuthFallback);
+    AuthLayer::new(chain.build()).challenge(Challenge::new())
+}
+
+/// The smallest service there is, so that what is measured is the layer.
+#[derive(Clone)]
+struct Nothing;
+
+impl Service<Request<()>> for Nothing {
+    type Response = Response<http_body_util::Empty<bytes::Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        black_box(&request);
+        std::future::ready(Ok(Response::new(http_body_util::Empty::new())))
+    }
+}
+
+/// Polls a future that is ready at once, as a warm one is.
+fn now<F: Future>(future: F) -> F::Output {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => panic!("a warm request waited"),
+    }
+}
+
+fn request(token: &str) -> Request<()> {
+    let request = Request::get("/mcp").header("authorization", format!("Bearer {token}"));
+    request.body(()).expect("the request is well-formed")
+}
+
+fn in_process() -> Result<()> {
+    let (issuer, tokens) = tokens::rs256(TOKENS);
+    let mut bare = Nothing;
+    let mut guarded = layer(issuer.clone()).layer(Nothing);
+    let requests: Vec<_> = tokens.iter().map(|token| request(token)).collect();
+    for request in &requests {
+        assert_eq!(now(guarded.call(request.clone())).map(|r| r.status()), Ok(http::StatusCode::OK));
+    }
+    let asked = |n: usize| requests[n % TOKENS].clone();
+    let base = nanoseconds_per_call(15, 100_000, |n| drop(black_box(now(bare.call(asked(n))))));
+    let ours = nanoseconds_per_call(15, 100_000, |n| drop(black_box(now(guarded.call(asked(n))))));
+    line("warm request, added in process", format!("{:.0} ns", ours - base), "at most 400 ns");
+
+    if let Some(added) = added_instructions()? {
+        line("warm request, added instructions", format!("{added:.0}"), "at most 5000");
+    }
+
+    // A verifier that has seen nothing yet looks at each token once.
+    let fresh = Verifier::new(vec![issuer], Arc::new(SystemClock));
+    let first = nanoseconds_per_call(7, TOKENS, |n| drop(black_box(fresh.check(&tokens[n]))));
+    line("first sight of a token", format!("{:.1} µs", first / 1000.0), "at most 20 µs");
+    let head = |n: usize| AuthRequest::of(&requests[n % TOKENS]).map(drop);
+    let parsing = nanoseconds_per_call(7, 100_000, |n| drop(black_box(head(n))));
+    line("of the warm request: reading the head", format!("{parsing:.0} ns"), "");
+    Ok(())
+}
+
+/// Two counts of different length, so that what is done once cancels out.
+fn added_instructions() -> Result<Option<f64>> {
+    let (few, many) = (1000, 6000);
+    let per_call = |what: &str| -> Result<Option<f64>> {
+        let counted = [few, many].map(|calls: u64| cpu::instructions(&["count", what, &calls.to_string()]));
+        let [less, more] = counted;
+        Ok(less?.zip(more?).map(|(less, more)| more.saturating_sub(less) as f64 / (many - few) as f64))
+    };
+    Ok(per_call("bare")?.zip(per_call("guarded")?).map(|(bare, guarded)| guarded - bare))
+}
+
+/// Runs under valgrind. Few tokens: making RSA signatures there takes its time.
+fn count(what: &str, calls: usize) {
+    let (issuer, tokens) = tokens::rs256(10);
+    let mut bare = Nothing;
+    let mut guarded = layer(issuer).layer(Nothing);
+    let requests: Vec<_> = tokens.iter().map(|token| request(token)).collect();
+    for request in &requests {
+        drop(black_box(now(guarded.call(request.clone()))));
+    }
+    for request in requests.iter().cycle().take(calls) {
+        match what {
+            "bare" => drop(black_box(now(bare.call(request.clone())))),
+            _ => drop(black_box(now(guarded.call(request.clone())))),
+        }
+    }
+}
+
+async fn over_http() -> Result<()> {
+    let guarded = Server::start("guarded", TOKENS)?;
+    let bare = Server::start("bare", 0)?;
+    let good: Vec<_> = guarded.extra.iter().map(|token| tokens::get("/", token)).collect();
+    for server in [&bare, &guarded] {
+        load::round(server, &good, 200, Duration::from_secs(1)).await?;
+    }
+    ratio("warm request with a verified RS256 token: ratio to bare axum", &bare, &guarded, &good, 200, "at least 0.97").await?;
+
+    let shorten = |token: &String| tokens::get("/", token.get(..token.len() - 40).unwrap_or_default());
+    let malformed: Vec<_> = guarded.extra.iter().map(shorten).collect();
+    ratio("refusing a token cut short: ratio to bare axum", &bare, &guarded, &malformed, 401, "").await
+}
+
+async fn ratio(what: &str, bare: &Server, guarded: &Server, requests: &[Vec<u8>], status: u16, limit: &str) -> Result<()> {
+    let (mut ratios, mut base, mut ours) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let without = load::round(bare, requests, 200, ROUND).await?;
+        let with = load::round(guarded, requests, status, ROUND).await?;
+        ratios.push(without.cpu / with.cpu);
+        base.push(without.cpu / 1000.0);
+        ours.push(with.cpu / 1000.0);
+    }
+    line(what, format!("{:.3}", median(ratios)), limit);
+    line("    CPU for one request, bare and guarded", format!("{:.2} / {:.2} µs", median(base), median(ours)), "");
+    Ok(())
+}

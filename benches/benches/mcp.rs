@@ -1,0 +1,129 @@
+//! MCP `tools/call` with a token that our own server issued, over bare rmcp.
+#![allow(clippy::print_stdout, reason = "benchmarks print")]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use authchain::{
+    core::{ClientId, Clock, Email, ProviderId, Scopes, SystemClock, UserId},
+    grants::Grant,
+};
+use authchain_bench::{
+    load,
+    process::{Server, serve},
+    report::{line, median},
+};
+use authchain_server::{App, config::Sources};
+use axum::Router;
+use rmcp::{tool, tool_router};
+use serde_json::json;
+
+const USERS: usize = 1000;
+const ROUNDS: usize = 7;
+const ROUND: Duration = Duration::from_secs(2);
+
+/// One tool that does nothing.
+#[derive(Clone)]
+struct Ping;
+
+#[tool_router(server_handler)]
+impl Ping {
+    #[tool(description = "Answers")]
+    async fn ping(&self) -> String {
+        "pong".into()
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["serve", "bare"] => serve(bare()?, &[]).await,
+        ["serve", "guarded"] => {
+            let app = App::new(config()?).await?;
+            let tokens = issue(&app).await?;
+            let mcp = authchain_mcp::service(Ping, app.public_url());
+            serve(app.router(mcp), &tokens).await
+        }
+        _ => compare().await,
+    }
+}
+
+fn config() -> Result<authchain_server::config::Config> {
+    Ok(Sources::new()
+        .set("storage.mode", "memory_only", "bench")
+        .set("providers.google.client_id", "bench", "bench")
+        .load()?)
+}
+
+fn bare() -> Result<Router> {
+    let mcp = authchain_mcp::service(Ping, &config()?.public_url()?);
+    Ok(Router::new().route_service("/mcp", mcp))
+}
+
+/// Grants and access tokens as the token endpoint makes them.
+async fn issue(app: &App) -> Result<Vec<String>> {
+    let now = SystemClock.now();
+    let resource = config()?.resource()?.to_string();
+    let issuer = app.public_url().as_str().trim_end_matches('/').to_owned();
+    let scopes = Scopes::from("https://www.googleapis.com/auth/drive.readonly");
+    let mut tokens = Vec::new();
+    for n in 0..USERS {
+        let email = Email::new(&format!("person{n}@example.com"))?;
+        let grant = Grant {
+            id: format!("grant-{n}"),
+            user: UserId::from(&email),
+            email: email.clone(),
+            provider: ProviderId::google(),
+            client: ClientId::new("bench")?,
+            client_name: "bench".into(),
+            scopes: scopes.clone(),
+            resource: resource.clone(),
+            created_at: now,
+            last_used: now,
+            generation: 0,
+            rotated_at: now,
+            key_id: String::new(),
+        };
+        app.parts().grants.create(&grant).await?;
+        let claims = json!({
+            "iss": issuer, "aud": resource, "sub": email, "iat": now, "exp": now + Duration::from_secs(3600),
+            "jti": format!("jti-{n}"), "client_id": "bench", "scope": scopes, "sid": grant.id, "email": email, "idp": "google",
+        });
+        tokens.push(app.parts().signing.sign("at+jwt", &claims)?);
+    }
+    Ok(tokens)
+}
+
+fn call(token: &str) -> Vec<u8> {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "ping", "arguments": {} } });
+    let body = body.to_string();
+    format!(
+        "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2025-11-25\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+async fn compare() -> Result<()> {
+    let guarded = Server::start("guarded", USERS)?;
+    let bare = Server::start("bare", 0)?;
+    let requests: Vec<_> = guarded.extra.iter().map(|token| call(token)).collect();
+    for server in [&bare, &guarded] {
+        load::round(server, &requests, 200, Duration::from_secs(1)).await?;
+    }
+    let (mut ratios, mut base, mut ours) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let without = load::round(&bare, &requests, 200, ROUND).await?;
+        let with = load::round(&guarded, &requests, 200, ROUND).await?;
+        ratios.push(without.cpu / with.cpu);
+        base.push(without.cpu);
+        ours.push(with.cpu);
+    }
+    ratios.first().context("no rounds")?;
+    line("tools/call, bare rmcp: CPU", format!("{:.1} µs", median(base) / 1000.0), "");
+    line("tools/call, the whole server, own tokens: CPU", format!("{:.1} µs", median(ours) / 1000.0), "");
+    line("tools/call: ratio to bare rmcp", format!("{:.3}", median(ratios)), "at least 0.95");
+    Ok(())
+}

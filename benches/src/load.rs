@@ -1,0 +1,90 @@
+//! A load generator: kept-alive connections that send ready-made requests in turn.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{cpu, process::Server};
+
+const CONNECTIONS: usize = 16;
+
+/// What one round showed.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Requests in a second.
+    pub per_second: f64,
+    /// CPU time that the server spent for one, in nanoseconds.
+    pub cpu: f64,
+}
+
+/// Sends `requests` in turn to `server` for this long. Each answer must begin with this status line.
+///
+/// # Errors
+/// When the connection breaks or an answer is another one.
+pub async fn round(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration) -> Result<Round> {
+    let before = cpu::nanoseconds(server.process())?;
+    let begun = Instant::now();
+    let workers = (0..CONNECTIONS).map(|worker| {
+        let own: Vec<Vec<u8>> = requests.iter().skip(worker).step_by(CONNECTIONS).cloned().collect();
+        tokio::spawn(connection(server.port, own, status, begun + time))
+    });
+    let mut answered = 0;
+    for worker in workers.collect::<Vec<_>>() {
+        answered += worker.await??;
+    }
+    let took = begun.elapsed();
+    let spent = cpu::nanoseconds(server.process())? - before;
+    Ok(Round { requests: answered, per_second: answered as f64 / took.as_secs_f64(), cpu: spent as f64 / answered as f64 })
+}
+
+async fn connection(port: u16, requests: Vec<Vec<u8>>, status: u16, until: Instant) -> Result<u64> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    let expected = format!("HTTP/1.1 {status} ");
+    let mut buffer = vec![0; 64 * 1024];
+    let mut answered = 0;
+    for request in requests.iter().cycle() {
+        if Instant::now() >= until {
+            break;
+        }
+        stream.write_all(request).await?;
+        let answer = read_answer(&mut stream, &mut buffer).await?;
+        ensure!(answer.starts_with(expected.as_bytes()), "{}", String::from_utf8_lossy(answer));
+        answered += 1;
+    }
+    Ok(answered)
+}
+
+/// One whole answer: its head and as much body as its `content-length` says, or a chunked one to its end.
+async fn read_answer<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+    let mut filled = 0;
+    loop {
+        let room = buffer.get_mut(filled..).context("the answer is too long")?;
+        let read = stream.read(room).await?;
+        ensure!(read > 0, "the server hung up");
+        filled += read;
+        let so_far = buffer.get(..filled).context("the answer is too long")?;
+        if is_whole(so_far) {
+            return buffer.get(..filled).context("the answer is too long");
+        }
+    }
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let (head, body) = (String::from_utf8_lossy(answer.get(..head).unwrap_or_default()), answer.len() - head - 4);
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    match length {
+        Some(length) => body >= length,
+        None => answer.ends_with(b"0\r\n\r\n"),
+    }
+}

@@ -1,0 +1,52 @@
+//! Printing: data on standard output, talk on standard error, errors in three parts.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the command prints")]
+
+use std::{fmt::Display, process::ExitCode};
+
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// Where a command's answer goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether the answer is for a program.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// The answer: one line of JSON for programs, `text` for people.
+    pub(crate) fn answer(self, json: &Value, text: impl Display) {
+        if self.json {
+            println!("{json}");
+        } else {
+            println!("{text}");
+        }
+    }
+
+    /// A word to the person, never to a program.
+    pub(crate) fn say(self, text: impl Display) {
+        if !self.json {
+            eprintln!("{text}");
+        }
+    }
+
+    /// What went wrong, and the exit code.
+    pub(crate) fn fail(self, failure: &Failure) -> ExitCode {
+        let Failure { code, message, fix, exit } = failure;
+        if self.json {
+            eprintln!("{}", json!({ "error": { "code": code, "message": message, "fix": fix } }));
+        } else {
+            eprintln!("error: {message}\n  what to do: {fix}\n  code: {code}");
+        }
+        ExitCode::from(*exit)
+    }
+}

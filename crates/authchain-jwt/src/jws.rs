@@ -1,0 +1,286 @@
+//! The JWS compact form, read strictly: three parts, base64url without padding or loose bits, a header that has no say.
+//!
+//! RFC 7515, sections 3.1 and 4.1; RFC 8725, section 3. A header parameter that would change how a token is read or
+//! which key checks it is refused where a lenient reader would ignore or follow it.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, de::IgnoredAny};
+
+use crate::{Algorithm, JwtError};
+
+/// A `kid` longer than this is nobody's.
+const LONGEST_KEY_ID: usize = 256;
+
+/// The three parts of a token, still encoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compact<'a> {
+    /// Header and payload with the dot between them: what is signed.
+    pub(crate) signed: &'a str,
+    /// The header.
+    pub(crate) header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Compact<'a> {
+    /// Splits a token.
+    pub(crate) fn split(token: &'a str, longest: usize) -> Result<Self, JwtError> {
+        if token.len() > longest {
+            return Err(JwtError::TooLong);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(JwtError::Malformed)?;
+        if header.is_empty() || payload.is_empty() || signature.is_empty() || payload.contains('.') {
+            return Err(JwtError::Malformed);
+        }
+        Ok(Self { signed, header, payload, signature })
+    }
+
+    /// The payload's text.
+    pub(crate) fn payload(&self) -> Result<String, JwtError> {
+        decode_text(self.payload)
+    }
+
+    /// The signature's bytes.
+    pub(crate) fn signature(&self) -> Result<Vec<u8>, JwtError> {
+        decode(self.signature)
+    }
+}
+
+/// Base64url (RFC 4648, section 5) without padding; characters of other alphabets, white space and loose bits at the end
+/// are refused, so that one token has one spelling.
+fn decode(part: &str) -> Result<Vec<u8>, JwtError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed)
+}
+
+/// One check of the whole text is cheaper than one of every string in it.
+fn decode_text(part: &str) -> Result<String, JwtError> {
+    String::from_utf8(decode(part)?).map_err(|_| JwtError::Malformed)
+}
+
+/// What counts in a header.
+#[derive(Debug)]
+pub(crate) struct Header {
+    /// One of ours; whether it may be used is up to issuer and key.
+    pub(crate) algorithm: Algorithm,
+    /// A look-up key and nothing else.
+    pub(crate) key_id: Option<Box<str>>,
+    kind: Option<Box<str>>,
+}
+
+/// Text that borrows from the JSON where nothing in it is escaped.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// Serde refuses a doubled member of these by itself.
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(borrow)]
+    alg: Option<Text<'a>>,
+    #[serde(borrow)]
+    kid: Option<Text<'a>>,
+    #[serde(borrow)]
+    typ: Option<Text<'a>>,
+    crit: Option<IgnoredAny>,
+    b64: Option<IgnoredAny>,
+    jwk: Option<IgnoredAny>,
+    jku: Option<IgnoredAny>,
+    x5u: Option<IgnoredAny>,
+    x5c: Option<IgnoredAny>,
+    enc: Option<IgnoredAny>,
+    zip: Option<IgnoredAny>,
+}
+
+impl Header {
+    /// Decodes and reads a header.
+    pub(crate) fn decode(part: &str) -> Result<Self, JwtError> {
+        Self::read(&decode_text(part)?)
+    }
+
+    fn read(json: &str) -> Result<Self, JwtError> {
+        // Serde would take an array for the struct, too.
+        if !json.starts_with('{') {
+            return Err(JwtError::Malformed);
+        }
+        let members: Members<'_> = serde_json::from_str(json).map_err(|e| reading(&e))?;
+        let meddling =
+            [members.crit, members.b64, members.jwk, members.jku, members.x5u, members.x5c, members.enc, members.zip];
+        if meddling.iter().any(Option::is_some) {
+            return Err(JwtError::HeaderNotAllowed);
+        }
+        let name = members.alg.ok_or(JwtError::Malformed)?;
+        let algorithm = Algorithm::from_header(&name.0).ok_or(JwtError::AlgorithmNotAllowed)?;
+        let key_id = members.kid.map(|kid| kid.0.as_ref().into());
+        if key_id.as_ref().is_some_and(|kid: &Box<str>| kid.is_empty() || kid.len() > LONGEST_KEY_ID) {
+            return Err(JwtError::UnknownKey);
+        }
+        Ok(Self { algorithm, key_id, kind: members.typ.map(|typ| typ.0.as_ref().into()) })
+    }
+
+    /// Whether `typ` is one of `types`, which are in lower case, without `application/`, `""` for an absent one (RFC
+    /// 7515, section 4.1.9).
+    pub(crate) fn is_of(&self, types: &[String]) -> bool {
+        let kind = self.kind.as_deref().unwrap_or_default();
+        let kind = match kind.split_at_checked("application/".len()) {
+            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+            _ => kind,
+        };
+        types.iter().any(|accepted| accepted.eq_ignore_ascii_case(kind))
+    }
+}
+
+/// The headers of tokens that were verified lately. An issuer's tokens have one header per key, so that it need not be
+/// read anew for each; what nobody vouched for does not get in.
+#[derive(Debug, Default)]
+pub(crate) struct KnownHeaders(RwLock<Vec<(Box<str>, Arc<Header>)>>);
+
+impl KnownHeaders {
+    /// More than this no issuer has in use at once; a look goes through all of them.
+    const MOST: usize = 8;
+
+    /// The header that this text stands for, if it is known.
+    pub(crate) fn get(&self, part: &str) -> Option<Arc<Header>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(text, _)| **text == *part).map(|(_, header)| header.clone())
+    }
+
+    /// Remembers the header of a token that was verified, in place of the oldest.
+    pub(crate) fn insert(&self, part: &str, header: &Arc<Header>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.iter().any(|(text, _)| **text == *part) {
+            return;
+        }
+        if known.len() >= Self::MOST {
+            known.remove(0);
+        }
+        known.push((part.into(), header.clone()));
+    }
+}
+
+/// Tells a doubled member from any other fault of the JSON.
+pub(crate) fn reading(error: &serde_json::Error) -> JwtError {
+    if error.is_data() && error.to_string().starts_with("duplicate field") {
+        JwtError::Ambiguous
+    } else {
+        JwtError::Malformed
+    }
+}
+
+/// Whether a bearer token has the form of a signed JWT: three parts, of which the first begins like a JSON object.
+/// Verifies nothing; opaque tokens of providers and session tokens are told apart by it.
+pub fn looks_like_jwt(token: &str) -> bool {
+    token.starts_with("ey") && Compact::split(token, usize::MAX).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(token: &str) -> Result<Compact<'_>, JwtError> {
+        Compact::split(token, 100)
+    }
+
+    fn header(json: &str) -> Result<Header, JwtError> {
+        Header::read(json)
+    }
+
+    #[test]
+    fn a_token_has_exactly_three_parts_with_something_in_each() {
+        assert_eq!(split("aa.bb.cc").unwrap().signed, "aa.bb");
+        for bad in ["", ".", "..", "aa", "aa.bb", "aa.bb.", ".bb.cc", "aa..cc", "aa.bb.cc.dd", "aa.bb.cc.dd.ee"] {
+            assert!(matches!(split(bad), Err(JwtError::Malformed)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_endless() {
+        assert!(matches!(split(&"a".repeat(101)), Err(JwtError::TooLong)));
+    }
+
+    #[test]
+    fn base64url_is_read_strictly() {
+        assert_eq!(decode("_-8").unwrap(), [0xff, 0xef]);
+        for bad in ["_-8=", "/+8", "_-8\n", " _-8", "_-9", "A", "é"] {
+            assert!(decode(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_names_one_of_three_algorithms() {
+        assert_eq!(header(r#"{"alg":"RS256"}"#).unwrap().algorithm, Algorithm::RS256);
+        for bad in ["none", "None", "nOnE", "", "HS256", "HS512", "PS256", "RS1", "rs256", "ES512"] {
+            let json = format!(r#"{{"alg":"{bad}"}}"#);
+            assert!(matches!(header(&json), Err(JwtError::AlgorithmNotAllowed)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_a_json_object_with_an_algorithm() {
+        for bad in ["", "{}", "[]", r#"["RS256",null,null]"#, "null", r#"{"alg":1}"#, r#"{"alg":null}"#, "\u{feff}{}"] {
+            assert!(matches!(header(bad), Err(JwtError::Malformed)), "{bad:?}");
+        }
+        assert!(matches!(header(r#"{"alg":"RS256"} {}"#), Err(JwtError::Malformed)));
+        assert!(matches!(header(r#"{"alg":"RS256","kid":7}"#), Err(JwtError::Malformed)));
+    }
+
+    #[test]
+    fn a_header_has_no_say_in_how_it_is_checked() {
+        for name in ["crit", "b64", "jwk", "jku", "x5u", "x5c", "enc", "zip"] {
+            let json = format!(r#"{{"alg":"RS256","{name}":"https://evil.example/keys"}}"#);
+            assert!(matches!(header(&json), Err(JwtError::HeaderNotAllowed)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_doubled_parameter_is_refused() {
+        for name in ["alg", "kid", "typ"] {
+            let json = format!(r#"{{"alg":"RS256","kid":"a","typ":"JWT","{name}":"b"}}"#);
+            assert!(matches!(header(&json), Err(JwtError::Ambiguous)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_id_has_a_length() {
+        for bad in [String::new(), "k".repeat(257)] {
+            let json = format!(r#"{{"alg":"RS256","kid":"{bad}"}}"#);
+            assert!(matches!(header(&json), Err(JwtError::UnknownKey)));
+        }
+    }
+
+    #[test]
+    fn known_headers_are_few_and_the_oldest_goes_first() {
+        let known = KnownHeaders::default();
+        let header = Arc::new(header(r#"{"alg":"RS256"}"#).unwrap());
+        for n in 0..=KnownHeaders::MOST {
+            known.insert(&n.to_string(), &header);
+            known.insert(&n.to_string(), &header);
+        }
+        assert!(known.get("0").is_none());
+        assert!((1..=KnownHeaders::MOST).all(|n| known.get(&n.to_string()).is_some()));
+        assert_eq!(known.0.read().unwrap().len(), KnownHeaders::MOST);
+    }
+
+    #[test]
+    fn a_type_is_compared_without_case_and_media_prefix() {
+        let types = ["at+jwt".to_owned()];
+        for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"] {
+            assert!(header(&format!(r#"{{"alg":"RS256","typ":"{typ}"}}"#)).unwrap().is_of(&types), "{typ}");
+        }
+        assert!(!header(r#"{"alg":"RS256","typ":"JWT"}"#).unwrap().is_of(&types));
+        assert!(!header(r#"{"alg":"RS256"}"#).unwrap().is_of(&types));
+        assert!(header(r#"{"alg":"RS256"}"#).unwrap().is_of(&[String::new()]));
+    }
+
+    #[test]
+    fn a_jwt_is_told_from_an_opaque_token() {
+        assert!(looks_like_jwt("eyJhbGciOiJub25lIn0.e30.c2ln"));
+        for opaque in ["", "ya29.a0AfH6SMBx-abc", "acs_abcdef", "eyJhbGciOiJub25lIn0", "ey.a", "a.b.c"] {
+            assert!(!looks_like_jwt(opaque), "{opaque:?}");
+        }
+    }
+}

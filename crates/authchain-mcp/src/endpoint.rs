@@ -1,0 +1,49 @@
+//! The MCP endpoint over streamable HTTP, with the settings that go well with a chain in front of it.
+
+use std::sync::Arc;
+
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+    },
+};
+use url::Url;
+
+/// rmcp's endpoint over streamable HTTP.
+pub type McpService<S> = StreamableHttpService<S, LocalSessionManager>;
+
+/// An MCP endpoint for `handler`, to be put behind an [`AuthLayer`](authchain::AuthLayer).
+///
+/// It keeps no protocol sessions: each request stands alone with its own credential, a restart loses nothing, and a
+/// session id is never mistaken for authentication. `Host` is checked against `public_url` and the loopback names, and a
+/// browser's `Origin` against `public_url` (MCP: protection against DNS rebinding).
+pub fn service<S>(handler: S, public_url: &Url) -> McpService<S>
+where
+    S: ServerHandler + Clone + Send + Sync + 'static,
+{
+    let mut hosts = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    hosts.extend(public_url.host_str().map(str::to_owned));
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_allowed_hosts(hosts)
+        .with_allowed_origins([public_url.origin().ascii_serialization(), "http://localhost:*".into(), "http://127.0.0.1:*".into()])
+        .enforce_origin_validation();
+    StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config)
+}
+
+/// Runs a whole server: `handler` behind the chain, with the authorization server and its pages, configured by the usual
+/// file and the environment. Ends at Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// [`StartError`](authchain_server::StartError), which says what to mend.
+#[cfg(feature = "server")]
+pub async fn serve<S>(handler: S) -> Result<(), authchain_server::StartError>
+where
+    S: ServerHandler + Clone + Send + Sync + 'static,
+{
+    let app = authchain_server::App::from_env().await?;
+    let mcp = service(handler, app.public_url());
+    app.serve(mcp).await
+}

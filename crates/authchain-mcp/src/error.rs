@@ -1,0 +1,80 @@
+//! What a tool answers when it cannot go on: a text that a model can pass on, with the link that helps.
+
+use authchain::core::{AuthError, ErrorCode};
+use rmcp::model::{ContentBlock, IntoContents};
+use url::Url;
+
+/// Why a tool could not do its work, in words for the person. As a tool's error it becomes a result with `isError`, which
+/// the model reads, and not a protocol error, which many clients hide.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct ToolError {
+    text: String,
+}
+
+impl ToolError {
+    /// The words for `error`, with the page where the person can sign in, where that helps.
+    pub fn new(error: &AuthError, sign_in: Option<Url>) -> Self {
+        let code = error.code();
+        let mut text = format!("{}. {}", capitalized(&error.to_string()), code.what_to_do());
+        match (code, sign_in) {
+            (ErrorCode::SignInNeeded | ErrorCode::SessionControl | ErrorCode::WrongAccount, Some(page)) => {
+                text.push_str(&format!(
+                    "\n\n[Sign in here]({page}), then ask for the same again: the call can simply be repeated."
+                ));
+            }
+            (ErrorCode::InsufficientScope, _) => {
+                if let AuthError::InsufficientScope { needed, granted } = error {
+                    text.push_str(&format!("\n\nNeeded: {needed}\nGranted: {granted}"));
+                }
+            }
+            _ => {}
+        }
+        Self { text }
+    }
+
+    /// A failure of the tool itself, in its own words.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into() }
+    }
+}
+
+fn capitalized(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+impl IntoContents for ToolError {
+    fn into_contents(self) -> Vec<ContentBlock> {
+        vec![ContentBlock::text(self.text)]
+    }
+}
+
+/// An error of a Google API call becomes the sentence that says what it means.
+impl From<google_apis_common::Error> for ToolError {
+    fn from(error: google_apis_common::Error) -> Self {
+        Self::text(authchain::google::explain(&error).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use authchain::core::{CredentialKey, ProviderId, SignIn, UserId};
+
+    use super::*;
+
+    #[test]
+    fn a_dead_credential_comes_with_the_link_that_mends_it() {
+        let key = CredentialKey::new(ProviderId::google(), UserId::new("ann@example.com").unwrap());
+        let error = AuthError::SignInNeeded { key, why: SignIn::Refused("invalid_grant".into()) };
+        let page = "http://127.0.0.1:8002/auth?account=ann%40example.com".parse().unwrap();
+        let text = ToolError::new(&error, Some(page)).to_string();
+        assert!(text.contains("[Sign in here](http://127.0.0.1:8002/auth?account=ann%40example.com)"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_scope_is_named() {
+        let error = AuthError::InsufficientScope { needed: "gmail.send".into(), granted: "drive".into() };
+        assert!(ToolError::new(&error, None).to_string().contains("Needed: gmail.send\nGranted: drive"));
+    }
+}

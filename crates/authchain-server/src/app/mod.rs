@@ -1,0 +1,276 @@
+//! A whole server from a configuration: stores, keys, provider, chain, authorization server, and the router that joins
+//! them with an MCP endpoint. Programs that want it otherwise put the same parts together themselves.
+
+mod chain;
+mod edge;
+mod google_client;
+mod signing;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use authchain::{
+    AuthLayer, Challenge, Toolbox,
+    core::{AuthError, Clock, ScopeRules, Scopes, StateStore, StoreError, SystemClock},
+    google::{CacheOptions, Endpoints, ServiceFactory},
+    grants::Grants,
+    provider::{CredentialManager, Provider, ProviderClient, RefreshOptions, http_client},
+    sessions::Sessions,
+    store::{MemoryState, StateDb, StorageMode, open_credentials, seal::Keyring},
+};
+use axum::{Router, extract::Request, response::IntoResponse};
+use tokio::net::TcpListener;
+use tower_service::Service;
+use tracing::{info, warn};
+use url::Url;
+
+use crate::{
+    AuthorizationServer, Parts, ServerOptions,
+    config::{Config, ConfigError, Sources},
+};
+
+pub use edge::stop_signal;
+pub use google_client::google_client;
+
+/// Why a server cannot start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A part of the server could not be put together.
+    #[error("{0}. {fix}", fix = .0.code().what_to_do())]
+    Auth(#[from] AuthError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}. Choose another with --port or server.port.")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The server stopped because of an error of the network.
+    #[error("the server stopped: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Auth(error.into())
+    }
+}
+
+/// A server that is ready to listen: put an MCP endpoint into it with [`App::router`] or [`App::serve`].
+pub struct App {
+    address: SocketAddr,
+    mcp_path: String,
+    public_url: Url,
+    layer: AuthLayer,
+    server: AuthorizationServer,
+    parts: Parts,
+    toolbox: Arc<Toolbox>,
+}
+
+impl App {
+    /// From the usual configuration file and the environment.
+    ///
+    /// # Errors
+    /// [`StartError`], which says what to mend.
+    pub async fn from_env() -> Result<Self, StartError> {
+        Self::new(Sources::new().usual_file().process_environment().load()?).await
+    }
+
+    /// From a configuration.
+    ///
+    /// # Errors
+    /// [`StartError`], which says what to mend.
+    pub async fn new(config: Config) -> Result<Self, StartError> {
+        Self::with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// From a configuration, with the time from elsewhere.
+    ///
+    /// # Errors
+    /// [`StartError`], which says what to mend.
+    pub async fn with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let google = google_client(&config.providers.google)?;
+        let (public_url, resource) = (config.public_url()?, config.resource()?);
+
+        let (keyring, state) = open_state(&config, clock.clone()).await?;
+        let (mode, directory) = (config.storage.mode, config.storage.directory.clone());
+        let for_store = keyring.clone();
+        let credentials = blocking(move || open_credentials(mode, &directory, for_store)).await?;
+        if mode == StorageMode::FilePlaintext {
+            warn!("storage.mode is file_plaintext: whoever reads the folder reads the refresh tokens");
+        }
+
+        let provider = match &config.providers.google.base_url {
+            Some(base) => Provider::google_at(base, google),
+            None => Provider::google(google),
+        };
+        let endpoints = Endpoints { base: config.providers.google.base_url.clone() };
+        let provider = Arc::new(ProviderClient::new(provider, http_client()?, clock.clone()));
+        let rules: Arc<dyn ScopeRules> = Arc::new(*authchain::google::registry());
+        let credentials = CredentialManager::new(
+            credentials,
+            vec![provider.clone()],
+            rules.clone(),
+            clock.clone(),
+            RefreshOptions { ahead: config.refresh.ahead, ..RefreshOptions::default() },
+        );
+
+        let grants = Arc::new(Grants::new(state.clone(), clock.clone(), config.tokens.refresh));
+        let sessions = Arc::new(Sessions::new(state.clone(), clock.clone(), config.session.idle));
+        let signing = signing::open(&state, &keyring, &clock).await?;
+        let parts = Parts {
+            state,
+            keyring,
+            signing,
+            provider,
+            credentials: credentials.clone(),
+            grants,
+            sessions,
+            clock: clock.clone(),
+            describe: |scope| authchain::google::registry().describe(scope).map(|known| known.description),
+        };
+
+        let options = options(&config, &public_url, &resource)?;
+        let bridge = Arc::new(chain::bridge(&config, &options.default_scopes));
+        let cache = CacheOptions { ttl: config.services.cache_ttl, capacity: config.services.cache_capacity };
+        let services = ServiceFactory::with_clock(credentials.clone(), endpoints, cache, clock)?;
+        let sign_in = join(&public_url, "auth")?;
+        let toolbox = Toolbox::new(credentials, services, bridge.clone(), rules).sign_in(sign_in.clone());
+        let toolbox = Arc::new(toolbox);
+        let challenge = Challenge::new()
+            .resource_metadata(join(&public_url, &format!(".well-known/oauth-protected-resource{}", config.server.mcp_path))?)
+            .scopes(options.default_scopes.clone())
+            .sign_in(sign_in);
+        let layer = AuthLayer::new(chain::build(&config, &parts, &options, &bridge).await?)
+            .challenge(challenge)
+            .toolbox(toolbox.clone());
+        let server = AuthorizationServer::new(parts.clone(), options)?;
+
+        let address = SocketAddr::new(config.server.host, config.server.port);
+        Ok(Self { address, mcp_path: config.server.mcp_path, public_url, layer, server, parts, toolbox })
+    }
+
+    /// What clients see of the server's address.
+    pub fn public_url(&self) -> &Url {
+        &self.public_url
+    }
+
+    /// The layer, for routes of your own: what it lets through carries an [`AuthContext`](authchain::AuthContext).
+    pub fn layer(&self) -> AuthLayer {
+        self.layer.clone()
+    }
+
+    /// The parts that the server is made of.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// The tools' side: the cache of API clients.
+    pub fn toolbox(&self) -> &Toolbox {
+        &self.toolbox
+    }
+
+    /// Everything on one router: the MCP endpoint behind the layer, the authorization server and its pages beside it.
+    pub fn router<S>(&self, mcp: S) -> Router
+    where
+        S: Service<Request, Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse + 'static,
+        S::Future: Send + 'static,
+    {
+        let guarded = edge::guarded(&self.mcp_path, mcp, self.layer.clone());
+        edge::around(self.server.router().merge(guarded), &self.public_url)
+    }
+
+    /// Listens on the configured address until Ctrl-C or SIGTERM; requests that are under way are finished first.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`] when the address is taken or not ours.
+    pub async fn serve<S>(self, mcp: S) -> Result<(), StartError>
+    where
+        S: Service<Request, Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse + 'static,
+        S::Future: Send + 'static,
+    {
+        let address = self.address;
+        let listener = TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })?;
+        info!(mcp_url = %format!("{}{}", self.public_url.as_str().trim_end_matches('/'), self.mcp_path), "listening");
+        self.serve_on(listener, mcp, stop_signal()).await
+    }
+
+    /// As [`App::serve`], on a listener that is open already, until `stop` is ready.
+    ///
+    /// # Errors
+    /// [`StartError::Io`] when the listener fails.
+    pub async fn serve_on<S>(
+        self,
+        listener: TcpListener,
+        mcp: S,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), StartError>
+    where
+        S: Service<Request, Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse + 'static,
+        S::Future: Send + 'static,
+    {
+        let router = self.router(mcp);
+        let rotation = tokio::spawn(signing::keep_rotating(self.parts.clone()));
+        let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
+        rotation.abort();
+        Ok(served?)
+    }
+}
+
+/// `memory_only` means that nothing ever touches the disk: neither keys nor state.
+async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> Result<(Keyring, Arc<dyn StateStore>), StartError> {
+    if config.storage.mode == StorageMode::MemoryOnly {
+        return Ok((Keyring::ephemeral(), Arc::new(MemoryState::new(clock))));
+    }
+    let directory = config.storage.directory.clone();
+    let (keyring, state) = blocking(move || {
+        let keyring = Keyring::open_or_create(&directory.join(".auth_encryption_key"))?;
+        Ok((keyring, StateDb::open(&directory.join("state.db"), clock)?))
+    })
+    .await?;
+    Ok((keyring, Arc::new(state)))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(StoreError::unavailable("opening the store", error)),
+    }
+}
+
+fn options(config: &Config, public_url: &Url, resource: &Url) -> Result<ServerOptions, StartError> {
+    let registry = authchain::google::registry();
+    let named = registry.resolve_all(config.providers.google.scopes.iter().map(String::as_str));
+    let scopes: Scopes = named.map_err(|error| ConfigError {
+        key: Some("providers.google.scopes".into()),
+        origin: None,
+        why: error.to_string(),
+    })?;
+    Ok(ServerOptions {
+        default_scopes: scopes.clone(),
+        scopes_supported: scopes,
+        access_token_life: config.tokens.access,
+        refresh_life: config.tokens.refresh,
+        refresh_grace: config.tokens.refresh_grace,
+        code_life: config.tokens.code,
+        transaction_life: config.tokens.transaction,
+        client_life: config.clients.public_life,
+        client_secret_life: config.clients.secret_life,
+        editor_schemes: config.clients.editor_schemes.clone(),
+        allow_public_http: config.server.allow_plain_http,
+        ..ServerOptions::new(public_url.clone(), resource.clone())
+    })
+}
+
+fn join(base: &Url, path: &str) -> Result<Url, StartError> {
+    base.join(path).map_err(|e| StartError::Auth(AuthError::Configuration(format!("{base}{path}: {e}"))))
+}

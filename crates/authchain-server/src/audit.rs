@@ -1,0 +1,103 @@
+//! One event per decision: what was decided, about whom, for which client, with which outcome, under which reference number.
+//!
+//! Events are `tracing` events of the target `authchain::audit` at level INFO; a subscriber puts them where an operator
+//! wants them. No event carries a token, a code, a secret or a full client id.
+
+use crate::{clients::Client, keys};
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Registered,
+    RegistrationUpdated,
+    RegistrationDeleted,
+    Authorization,
+    Consent,
+    SignIn,
+    CodeRedeemed,
+    Refreshed,
+    Revoked,
+    ClientAuthentication,
+    SessionOpened,
+    SessionEnded,
+    SignedOut,
+}
+
+impl What {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Registered => "client_registered",
+            Self::RegistrationUpdated => "client_updated",
+            Self::RegistrationDeleted => "client_deleted",
+            Self::Authorization => "authorization_requested",
+            Self::Consent => "consent",
+            Self::SignIn => "sign_in",
+            Self::CodeRedeemed => "code_redeemed",
+            Self::Refreshed => "token_refreshed",
+            Self::Revoked => "token_revoked",
+            Self::ClientAuthentication => "client_authentication",
+            Self::SessionOpened => "session_opened",
+            Self::SessionEnded => "session_ended",
+            Self::SignedOut => "signed_out",
+        }
+    }
+}
+
+/// One decision.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event<'a> {
+    what: What,
+    who: &'a str,
+    client: Option<&'a Client>,
+    reference: &'a str,
+}
+
+impl<'a> Event<'a> {
+    pub(crate) fn new(what: What) -> Self {
+        Self { what, who: "", client: None, reference: "" }
+    }
+
+    /// The person.
+    pub(crate) fn who(self, who: &'a str) -> Self {
+        Self { who, ..self }
+    }
+
+    /// The client.
+    pub(crate) fn client(self, client: &'a Client) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// The number on the page that the person sees.
+    pub(crate) fn reference(self, reference: &'a str) -> Self {
+        Self { reference, ..self }
+    }
+
+    /// It was allowed.
+    pub(crate) fn allowed(self) {
+        self.record("allowed", "");
+    }
+
+    /// It was refused, and why.
+    pub(crate) fn refused(self, why: &str) {
+        self.record("refused", why);
+    }
+
+    fn record(self, outcome: &str, why: &str) {
+        let client = self.client.map(|client| fingerprint(client.id.as_str())).unwrap_or_default();
+        tracing::info!(
+            target: "authchain::audit",
+            what = self.what.word(),
+            who = self.who,
+            client,
+            client_name = self.client.map_or("", |client| client.metadata.name()),
+            outcome,
+            why,
+            reference = self.reference,
+        );
+    }
+}
+
+/// A client id shortened to what a person can compare: the ids themselves are long.
+pub(crate) fn fingerprint(client_id: &str) -> String {
+    keys::hashed(client_id).chars().take(12).collect()
+}

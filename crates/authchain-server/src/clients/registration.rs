@@ -1,0 +1,170 @@
+//! Dynamic registration (RFC 7591) and its management (RFC 7592).
+//!
+//! Registering writes nothing: the id carries all of it. Equal metadata from public clients within ten minutes is one
+//! client, so that a program that starts five processes does not become five.
+
+use std::sync::Arc;
+
+use authchain::core::{ClientId, Scopes, Secret, StoreError, Timestamp};
+use axum::{
+    body::Bytes,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Changes, Client, Metadata,
+    credentials::secret_of,
+    ids::{self, Registration},
+    metadata::{GRANT_TYPES, bad_metadata, registered_scope},
+};
+use crate::{
+    audit::{Event, What},
+    errors::{OAuthError, json as json_response},
+    keys::{base64url, from_base64url, random},
+    server::{Shared, path},
+};
+
+/// Registrations of public clients are dated to this many seconds.
+const WINDOW: i64 = 600;
+
+/// `POST /oauth/register`.
+pub(crate) async fn register(State(server): State<Arc<Shared>>, body: Bytes) -> Result<Response, OAuthError> {
+    let body = parse(&body)?;
+    let metadata = Metadata::read(&body, &server.options)?;
+    let scope = registered_scope(&body, &server.options)?;
+    let now = server.parts.clock.now();
+    let registration = if metadata.is_public() {
+        Registration { metadata, issued_at: Timestamp(now.0 - now.0.rem_euclid(WINDOW)), salt: None }
+    } else {
+        Registration { metadata, issued_at: now, salt: Some(base64url(random::<12>()?)) }
+    };
+    let id = ids::seal(&server.keys.client_ids, &registration)?
+        .ok_or_else(|| bad_metadata("the redirect URIs are too long together: at most about 650 characters"))?;
+    let client = Client {
+        id,
+        metadata: registration.metadata,
+        issued_at: registration.issued_at,
+        changes: Changes::default(),
+        version: None,
+    };
+    Event::new(What::Registered).client(&client).allowed();
+    Ok(json_response(StatusCode::CREATED, &answer(&server, &client, &scope)))
+}
+
+/// `GET /oauth/register/{client_id}`.
+pub(crate) async fn read(
+    State(server): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, OAuthError> {
+    let client = managed(&server, &id, &headers).await?;
+    let changes = Changes { managed: Some(server.parts.clock.now()), ..client.changes_to_keep() };
+    client.write(&server, &changes).await.or_else(ignore_conflict)?;
+    Ok(json_response(StatusCode::OK, &answer(&server, &client, &server.options.default_scopes)))
+}
+
+/// `PUT /oauth/register/{client_id}`: the new metadata takes the place of the old as a whole; the id stays.
+pub(crate) async fn update(
+    State(server): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, OAuthError> {
+    let mut client = managed(&server, &id, &headers).await?;
+    let body = parse(&body)?;
+    if body.get("client_id").is_some_and(|named| named.as_str() != Some(&id)) {
+        return Err(OAuthError::invalid_request("client_id in the body is not the one in the address"));
+    }
+    let metadata = Metadata::read(&body, &server.options)?;
+    if metadata.is_public() != client.metadata.is_public() {
+        return Err(bad_metadata("a client cannot change between public and confidential: register a new one"));
+    }
+    let scope = registered_scope(&body, &server.options)?;
+    let changes = Changes {
+        managed: Some(server.parts.clock.now()),
+        metadata: Some(metadata.clone()),
+        ..client.changes.clone()
+    };
+    client.write(&server, &changes).await?;
+    client.metadata = metadata;
+    Event::new(What::RegistrationUpdated).client(&client).allowed();
+    Ok(json_response(StatusCode::OK, &answer(&server, &client, &scope)))
+}
+
+/// `DELETE /oauth/register/{client_id}`: the id is dead from now on, and with it every refresh token of the client.
+pub(crate) async fn delete(
+    State(server): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, OAuthError> {
+    let client = managed(&server, &id, &headers).await?;
+    client.write(&server, &Changes { deleted: true, ..Changes::default() }).await?;
+    Event::new(What::RegistrationDeleted).client(&client).allowed();
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn ignore_conflict(error: StoreError) -> Result<(), StoreError> {
+    if matches!(error, StoreError::Conflict { .. }) { Ok(()) } else { Err(error) }
+}
+
+/// The client that a registration access token is for. Whatever is wrong, the answer is the same 401 (RFC 7592, section 2.1).
+async fn managed(server: &Shared, id: &str, headers: &HeaderMap) -> Result<Client, OAuthError> {
+    let refused = || {
+        Event::new(What::ClientAuthentication).refused("registration access token");
+        OAuthError::new(StatusCode::UNAUTHORIZED, "invalid_token", "the registration access token is not valid")
+    };
+    let presented = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .and_then(|(_, token)| from_base64url(token.trim()))
+        .filter(|tag| tag.len() == 32)
+        .ok_or_else(refused)?;
+    if !server.keys.registrations.recognises(&[id.as_bytes()], &presented) {
+        return Err(refused());
+    }
+    let client = Client::find(server, id).await?.ok_or_else(refused)?;
+    let used = client.changes.managed.unwrap_or(client.issued_at).max(client.issued_at);
+    let alive = server.parts.clock.now() <= used + server.options.client_secret_life;
+    if alive { Ok(client) } else { Err(refused()) }
+}
+
+fn registration_token(server: &Shared, id: &ClientId) -> Secret {
+    Secret::new(base64url(server.keys.registrations.tag(&[id.as_str().as_bytes()])))
+}
+
+fn parse(body: &[u8]) -> Result<Map<String, Value>, OAuthError> {
+    serde_json::from_slice(body).map_err(|_| bad_metadata("the body is not a JSON object"))
+}
+
+/// RFC 7591, section 3.2.1. A public client gets no `client_secret` field at all: some take one as an error.
+fn answer(server: &Shared, client: &Client, scope: &Scopes) -> Value {
+    let metadata = &client.metadata;
+    let mut answer = json!({
+        "client_id": client.id,
+        "client_id_issued_at": client.issued_at,
+        "client_name": metadata.name(),
+        "redirect_uris": metadata.redirect_uris,
+        "grant_types": GRANT_TYPES,
+        "response_types": ["code"],
+        "token_endpoint_auth_method": metadata.auth.word(),
+        "scope": scope,
+        "registration_client_uri": format!("{}/{}", server.urls.at(path::REGISTER), client.id),
+        "registration_access_token": registration_token(server, &client.id).expose(),
+    });
+    if let Some(fields) = answer.as_object_mut() {
+        if let Some(kind) = metadata.application_type {
+            fields.insert("application_type".into(), kind.word().into());
+        }
+        if !metadata.is_public() {
+            let secret = secret_of(&server.keys.client_secrets, &client.id);
+            fields.insert("client_secret".into(), secret.expose().into());
+            fields.insert("client_secret_expires_at".into(), client.expires_at(server).0.into());
+        }
+    }
+    answer
+}

@@ -1,0 +1,230 @@
+//! The sections of the configuration. What each key means is said in `config/default.toml`, once.
+#![allow(missing_docs, reason = "config/default.toml documents every key")]
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use authchain::{
+    core::{Email, Secret, Tier},
+    jwt::Algorithm,
+    store::StorageMode,
+};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use url::Url;
+
+use super::ConfigError;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub server: ServerSection,
+    pub storage: StorageSection,
+    pub session: SessionSection,
+    pub tokens: TokensSection,
+    pub clients: ClientsSection,
+    pub providers: Providers,
+    pub services: ServicesSection,
+    pub refresh: RefreshSection,
+    pub chain: ChainSection,
+    pub jwt: JwtSection,
+    pub dev: DevSection,
+    pub local: LocalSection,
+    pub log: LogSection,
+}
+
+impl Config {
+    /// What clients see of the server's address.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for an address that makes no URL.
+    pub fn public_url(&self) -> Result<Url, ConfigError> {
+        if let Some(url) = &self.server.public_url {
+            return Ok(url.clone());
+        }
+        let address = SocketAddr::new(self.server.host, self.server.port);
+        Url::parse(&format!("http://{address}")).map_err(|e| ConfigError::at("server.host", e.to_string()))
+    }
+
+    /// The MCP endpoint's address: the audience of tokens (RFC 8707).
+    ///
+    /// # Errors
+    /// [`ConfigError`] for an address that makes no URL.
+    pub fn resource(&self) -> Result<Url, ConfigError> {
+        let joined = self.public_url()?.join(&self.server.mcp_path);
+        joined.map_err(|e| ConfigError::at("server.mcp_path", e.to_string()))
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSection {
+    pub host: IpAddr,
+    pub port: u16,
+    #[serde(deserialize_with = "unless_empty")]
+    pub public_url: Option<Url>,
+    pub mcp_path: String,
+    pub allow_plain_http: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSection {
+    #[serde(deserialize_with = "from_text")]
+    pub mode: StorageMode,
+    pub directory: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionSection {
+    #[serde(deserialize_with = "duration")]
+    pub idle: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokensSection {
+    #[serde(deserialize_with = "duration")]
+    pub access: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub refresh: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub refresh_grace: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub code: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub transaction: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientsSection {
+    pub editor_schemes: Vec<String>,
+    #[serde(deserialize_with = "duration")]
+    pub public_life: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub secret_life: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Providers {
+    pub google: GoogleSection,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoogleSection {
+    #[serde(deserialize_with = "unless_empty")]
+    pub client_id: Option<String>,
+    #[serde(deserialize_with = "secret")]
+    pub client_secret: Option<Secret>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub client_secrets_file: Option<PathBuf>,
+    pub scopes: Vec<String>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub base_url: Option<Url>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServicesSection {
+    #[serde(deserialize_with = "duration")]
+    pub cache_ttl: Duration,
+    pub cache_capacity: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshSection {
+    #[serde(deserialize_with = "duration")]
+    pub ahead: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainSection {
+    pub tiers: Vec<Tier>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtSection {
+    pub issuers: Vec<IssuerSection>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerSection {
+    pub issuer: String,
+    pub jwks_url: Url,
+    pub audiences: Vec<String>,
+    #[serde(deserialize_with = "list_from_text")]
+    pub algorithms: Vec<Algorithm>,
+    #[serde(default)]
+    pub types: Vec<String>,
+    #[serde(default)]
+    pub email_claim: Option<String>,
+    #[serde(default)]
+    pub scope_claim: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DevSection {
+    pub accept_dev_keys: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalSection {
+    #[serde(deserialize_with = "unless_empty")]
+    pub user: Option<Email>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSection {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    humantime::parse_duration(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    Ok(Some(Secret::deserialize(deserializer)?).filter(|secret| !secret.is_empty()))
+}
+
+fn unless_empty<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    T::deserialize(serde::de::value::StringDeserializer::new(text)).map(Some)
+}
+
+fn from_text<'de, D: Deserializer<'de>, T: std::str::FromStr<Err: std::fmt::Display>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn list_from_text<'de, D: Deserializer<'de>, T: std::str::FromStr<Err: std::fmt::Display>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}

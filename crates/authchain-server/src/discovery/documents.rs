@@ -1,0 +1,85 @@
+//! The documents themselves, and which path names which.
+
+use serde_json::{Value, json};
+
+use super::path_of;
+use crate::{
+    clients::AuthMethod,
+    scopes,
+    server::{Shared, path},
+};
+
+/// The document behind what follows `/.well-known/`: one of three names, alone or with the path of the issuer or of the MCP
+/// endpoint inserted after it (RFC 8414, section 3.1; RFC 9728, section 3.1).
+pub(super) fn find(server: &Shared, document: &str) -> Option<Value> {
+    let document = document.trim_end_matches('/');
+    let (name, suffix) = match document.split_once('/') {
+        Some((name, suffix)) => (name, format!("/{suffix}")),
+        None => (document, String::new()),
+    };
+    if !suffix.is_empty() && suffix != path_of(&server.urls.resource) && suffix != server.urls.base {
+        return None;
+    }
+    match name {
+        "oauth-protected-resource" => Some(protected_resource(server)),
+        "oauth-authorization-server" => Some(authorization_server(server)),
+        "openid-configuration" => Some(openid_configuration(server)),
+        _ => None,
+    }
+}
+
+/// RFC 9728, section 2. `scopes_supported` is what a client should ask for to begin with; `offline_access` is the
+/// authorization server's business.
+fn protected_resource(server: &Shared) -> Value {
+    let options = &server.options;
+    let scopes: Vec<&str> = scopes::announced(&options.default_scopes, &options.default_scopes)
+        .into_iter()
+        .filter(|scope| *scope != "offline_access")
+        .collect();
+    json!({
+        "resource": server.urls.resource,
+        "resource_name": options.name,
+        "authorization_servers": [server.urls.issuer],
+        "scopes_supported": scopes,
+        "bearer_methods_supported": ["header"],
+    })
+}
+
+/// RFC 8414, section 2.
+fn authorization_server(server: &Shared) -> Value {
+    let (options, at) = (&server.options, |path: &str| server.urls.at(path));
+    let methods = [AuthMethod::None, AuthMethod::Post, AuthMethod::Basic].map(AuthMethod::word);
+    json!({
+        "issuer": server.urls.issuer,
+        "authorization_endpoint": at(path::AUTHORIZE),
+        "token_endpoint": at(path::TOKEN),
+        "registration_endpoint": at(path::REGISTER),
+        "revocation_endpoint": at(path::REVOKE),
+        "jwks_uri": at(path::JWKS),
+        "scopes_supported": scopes::announced(&options.scopes_supported, &options.default_scopes),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "protected_resources": [server.urls.resource],
+        "ui_locales_supported": ["en", "de"],
+    })
+}
+
+/// OpenID Connect Discovery 1.0, section 3: the same, and what an id token is like. Clients that look here must find the
+/// same endpoints.
+fn openid_configuration(server: &Shared) -> Value {
+    let mut document = authorization_server(server);
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("subject_types_supported".into(), json!(["public"]));
+        fields.insert(
+            "id_token_signing_alg_values_supported".into(),
+            json!([server.parts.signing.algorithm().as_str()]),
+        );
+        fields.insert("claims_supported".into(), json!(["sub", "email", "email_verified"]));
+    }
+    document
+}

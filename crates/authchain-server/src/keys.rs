@@ -1,0 +1,174 @@
+//! Sub-keys of the keyring, one set per purpose, and the small primitives that stand on them: deterministic tags, hashes of
+//! what must not be stored, and random names.
+//!
+//! Everything that a caller presents to us and that we must recognise is either stored as a hash or recomputed from a
+//! sub-key. So a state database that is read by a stranger, or lost, gives nobody a secret.
+
+use authchain::{
+    core::{AuthError, constant_time_eq},
+    store::seal::Keyring,
+};
+use aws_lc_rs::{digest, hmac};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+/// The sub-keys of one purpose, the one for new things first. Older ones recognise what was made before a rotation.
+pub(crate) struct SubKeys(Vec<(String, Zeroizing<[u8; 32]>)>);
+
+/// All purposes. The names are part of the formats: a changed name is a new format.
+pub(crate) struct Keys {
+    pub(crate) client_ids: SubKeys,
+    pub(crate) client_secrets: SubKeys,
+    pub(crate) registrations: SubKeys,
+    pub(crate) upstream: SubKeys,
+    pub(crate) codes: SubKeys,
+    pub(crate) refresh: SubKeys,
+    pub(crate) forms: SubKeys,
+}
+
+impl Keys {
+    pub(crate) fn derive(keyring: &Keyring) -> Result<Self, AuthError> {
+        let of = |purpose: &str| {
+            let keys: Vec<_> = keyring.derive(purpose).into_iter().map(|(id, key)| (id.to_string(), key)).collect();
+            if keys.is_empty() {
+                return Err(AuthError::Configuration("the keyring holds no key".into()));
+            }
+            Ok(SubKeys(keys))
+        };
+        Ok(Self {
+            client_ids: of("server client id 1")?,
+            client_secrets: of("server client secret 1")?,
+            registrations: of("server registration token 1")?,
+            upstream: of("server upstream state 1")?,
+            codes: of("server authorization code 1")?,
+            refresh: of("server refresh token 1")?,
+            forms: of("server form 1")?,
+        })
+    }
+}
+
+/// A tag of HMAC-SHA-256.
+pub(crate) type Tag = [u8; 32];
+
+impl SubKeys {
+    /// The id of the key for new things.
+    pub(crate) fn primary_id(&self) -> &str {
+        self.0.first().map_or("", |(id, _)| id)
+    }
+
+    /// All keys, the one for new things first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.0.iter().map(|(_, key)| &**key)
+    }
+
+    /// The tag of some parts with the key for new things.
+    pub(crate) fn tag(&self, parts: &[&[u8]]) -> Tag {
+        self.iter().next().map_or([0; 32], |key| tag(key, parts))
+    }
+
+    /// The tag with the key of that id, or, where it is gone, with the key for new things.
+    pub(crate) fn tag_by(&self, id: &str, parts: &[&[u8]]) -> Tag {
+        match self.0.iter().find(|(own, _)| own == id) {
+            Some((_, key)) => tag(key, parts),
+            None => self.tag(parts),
+        }
+    }
+
+    /// Whether `presented` is the beginning, at least 16 bytes, of the parts' tag with any of the keys.
+    pub(crate) fn recognises(&self, parts: &[&[u8]], presented: &[u8]) -> bool {
+        (16..=32).contains(&presented.len())
+            && self.iter().any(|key| {
+                tag(key, parts).get(..presented.len()).is_some_and(|own| constant_time_eq(own, presented))
+            })
+    }
+}
+
+fn tag(key: &[u8; 32], parts: &[&[u8]]) -> Tag {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+    for part in parts {
+        // The length before each part: no two lists of parts read the same.
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part);
+    }
+    let mut tag = [0; 32];
+    tag.copy_from_slice(context.sign().as_ref());
+    tag
+}
+
+/// Base64url without padding (RFC 4648, section 5).
+pub(crate) fn base64url(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes behind base64url; `None` for anything else.
+pub(crate) fn from_base64url(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// SHA-256.
+pub(crate) fn sha256(bytes: &[u8]) -> Tag {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    hash
+}
+
+/// What is stored in place of something secret: base64url of its SHA-256. It is enough for values of 128 random bits or
+/// more, which all of ours are.
+pub(crate) fn hashed(secret: &str) -> String {
+    base64url(sha256(secret.as_bytes()))
+}
+
+/// Random bytes from the operating system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], AuthError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|_| AuthError::Configuration("the operating system gives no random numbers".into()))?;
+    Ok(bytes)
+}
+
+/// A short reference number that a person can read out: ten characters without those that look alike (50 bits).
+pub(crate) fn reference() -> String {
+    const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
+    // Without random numbers nothing can be decided anyway; the message must still get out.
+    let bytes = random::<10>().unwrap_or_default();
+    bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 31)).map(|c| char::from(*c))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(seeds: &[u8]) -> SubKeys {
+        SubKeys(seeds.iter().map(|seed| (format!("k{seed}"), Zeroizing::new([*seed; 32]))).collect())
+    }
+
+    #[test]
+    fn parts_do_not_run_into_one_another() {
+        let keys = keys(&[1]);
+        assert_ne!(keys.tag(&[b"ab", b"c"]), keys.tag(&[b"a", b"bc"]));
+        assert_ne!(keys.tag(&[b"ab"]), keys.tag(&[b"ab", b""]));
+    }
+
+    #[test]
+    fn an_older_key_still_recognises_what_it_made() {
+        let made = keys(&[1]).tag(&[b"x"]);
+        assert!(keys(&[2, 1]).recognises(&[b"x"], &made));
+        assert!(!keys(&[2]).recognises(&[b"x"], &made));
+        assert_eq!(keys(&[2, 1]).tag_by("k1", &[b"x"]), made);
+    }
+
+    #[test]
+    fn a_short_tag_is_not_recognised() {
+        let made = keys(&[1]).tag(&[b"x"]);
+        assert!(keys(&[1]).recognises(&[b"x"], &made[..16]));
+        assert!(!keys(&[1]).recognises(&[b"x"], &made[..15]));
+        assert!(!keys(&[1]).recognises(&[b"x"], b""));
+    }
+
+    #[test]
+    fn a_reference_can_be_read_out() {
+        let reference = reference();
+        assert_eq!(reference.len(), 10);
+        assert!(reference.chars().all(|c| c.is_ascii_alphanumeric() && !"01IO".contains(c)));
+    }
+}

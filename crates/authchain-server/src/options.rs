@@ -1,0 +1,196 @@
+//! What the authorization server is built from: the options that an operator sets, and the parts that it works with.
+
+use std::{sync::Arc, time::Duration};
+
+use authchain::{
+    core::{AuthError, Clock, Scopes, StateStore},
+    grants::Grants,
+    jwt::SigningKeys,
+    provider::{CredentialManager, ProviderClient},
+    sessions::Sessions,
+    store::seal::Keyring,
+};
+use url::{Host, Url};
+
+/// The words for a scope, in a sentence that a person understands; `None` where none are known.
+pub type ScopeWords = fn(&str) -> Option<&'static str>;
+
+/// What an operator decides about the authorization server. [`ServerOptions::new`] has a default for everything but the
+/// two addresses.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The issuer, and what every address in metadata, challenges and links is built from. Behind a reverse proxy: what
+    /// the outside sees.
+    pub public_url: Url,
+    /// The canonical address of the MCP endpoint (RFC 8707): the audience of every token, byte for byte.
+    pub resource: Url,
+    /// What people call this server; shown on the pages and in the resource's metadata.
+    pub name: String,
+    /// What a client gets that asks for no scope at all.
+    pub default_scopes: Scopes,
+    /// What clients may ask for, besides the identity scopes `openid email profile offline_access`.
+    pub scopes_supported: Scopes,
+    /// How long an access token lives; 1 hour.
+    pub access_token_life: Duration,
+    /// How long a grant lives beyond its last refresh; 90 days. The [`Grants`] in [`Parts`] are opened with it.
+    pub refresh_life: Duration,
+    /// For how long a superseded refresh token still returns its successor; 60 seconds.
+    pub refresh_grace: Duration,
+    /// How long an authorization code lives; 60 seconds (RFC 6749, section 4.1.2 allows up to ten minutes).
+    pub code_life: Duration,
+    /// How long a person may take from the consent page to the return from the provider; 10 minutes.
+    pub transaction_life: Duration,
+    /// How long the id of a public client lives beyond its last use; 90 days.
+    pub client_life: Duration,
+    /// How long a client secret and a registration access token live beyond their last use; 24 hours.
+    pub client_secret_life: Duration,
+    /// How long a browser stays signed in to the pages of this server; 12 hours.
+    pub browser_life: Duration,
+    /// Private-use schemes without a dot that editors are known to own. A public client may use any private-use scheme
+    /// that is not dangerous; a confidential one only these and reverse-domain ones (RFC 8252, section 7.1).
+    pub editor_schemes: Vec<String>,
+    /// Lets the issuer be plain http on a host that is not loopback. For test networks only.
+    pub allow_public_http: bool,
+}
+
+impl ServerOptions {
+    /// The defaults, for these two addresses.
+    pub fn new(public_url: Url, resource: Url) -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            public_url,
+            resource,
+            name: "authchain".into(),
+            default_scopes: Scopes::none(),
+            scopes_supported: Scopes::none(),
+            access_token_life: Duration::from_secs(60 * 60),
+            refresh_life: 90 * DAY,
+            refresh_grace: Duration::from_secs(60),
+            code_life: Duration::from_secs(60),
+            transaction_life: Duration::from_secs(10 * 60),
+            client_life: 90 * DAY,
+            client_secret_life: DAY,
+            browser_life: DAY / 2,
+            editor_schemes: ["cursor", "vscode", "vscode-insiders", "windsurf", "zed", "claude"].map(Into::into).into(),
+            allow_public_http: false,
+        }
+    }
+
+    /// The issuer of our tokens and metadata: the public URL without a slash at its end (RFC 8414, section 2).
+    pub fn issuer(&self) -> String {
+        self.public_url.as_str().trim_end_matches('/').into()
+    }
+
+    /// The audience of our tokens: the resource as configured, without the slash that URL libraries add to a bare host.
+    pub fn audience(&self) -> String {
+        match self.resource.path() {
+            "/" => self.resource.as_str().trim_end_matches('/').into(),
+            _ => self.resource.as_str().into(),
+        }
+    }
+
+    /// Refuses what would not be safe or could not work.
+    pub(crate) fn check(&self) -> Result<(), AuthError> {
+        for (name, url) in [("public_url", &self.public_url), ("resource", &self.resource)] {
+            let refuse = |why: &str| Err(AuthError::Configuration(format!("{name} = {url}: {why}")));
+            match url.scheme() {
+                "https" => {}
+                "http" if is_loopback(url) || self.allow_public_http => {}
+                "http" => return refuse("plain http is allowed on a loopback address only"),
+                _ => return refuse("the scheme must be https, or http on a loopback address"),
+            }
+            if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some()
+            {
+                return refuse("no query, no fragment and no user name may be in it");
+            }
+        }
+        let bounds = [
+            ("code_life", self.code_life, 10 * 60),
+            ("refresh_grace", self.refresh_grace, self.access_token_life.as_secs()),
+            ("transaction_life", self.transaction_life, 60 * 60),
+        ];
+        for (name, value, most) in bounds {
+            if value.as_secs() > most {
+                return Err(AuthError::Configuration(format!("{name} may be at most {most} seconds")));
+            }
+        }
+        if self.access_token_life.as_secs() == 0 || self.code_life.as_secs() == 0 {
+            return Err(AuthError::Configuration("access_token_life and code_life must be at least a second".into()));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a URL names this machine itself.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// What the authorization server works with. Everything is shared with the rest of the program.
+#[derive(Clone)]
+pub struct Parts {
+    /// Transactions, codes and what changes about clients.
+    pub state: Arc<dyn StateStore>,
+    /// Seals client ids and forms; refresh tokens and secrets are derived from it.
+    pub keyring: Keyring,
+    /// Signs access tokens.
+    pub signing: Arc<SigningKeys>,
+    /// Where people sign in.
+    pub provider: Arc<ProviderClient>,
+    /// Keeps what the provider granted.
+    pub credentials: Arc<CredentialManager>,
+    /// What people granted to clients.
+    pub grants: Arc<Grants>,
+    /// Session tokens, for programs that speak no OAuth.
+    pub sessions: Arc<Sessions>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Scopes in words.
+    pub describe: ScopeWords,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(public_url: &str) -> ServerOptions {
+        ServerOptions::new(public_url.parse().unwrap(), "https://host.example/mcp".parse().unwrap())
+    }
+
+    #[test]
+    fn a_public_issuer_over_plain_http_is_refused_unless_it_was_asked_for() {
+        let mut public = options("http://host.example");
+        assert!(public.check().is_err());
+        public.allow_public_http = true;
+        assert!(public.check().is_ok());
+    }
+
+    #[test]
+    fn loopback_and_https_need_no_permission() {
+        for url in ["http://127.0.0.1:8002", "http://[::1]:8002", "http://localhost", "https://host.example/base"] {
+            assert!(options(url).check().is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_has_no_query_no_fragment_and_no_user() {
+        for url in ["https://h.example/?a", "https://h.example/#a", "https://u@h.example/", "ftp://h.example/"] {
+            assert!(options(url).check().is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn lives_that_the_standards_forbid_are_refused() {
+        let mut long_code = options("https://h.example");
+        long_code.code_life = Duration::from_secs(601);
+        assert!(long_code.check().is_err());
+        let mut long_grace = options("https://h.example");
+        long_grace.refresh_grace = long_grace.access_token_life + Duration::from_secs(1);
+        assert!(long_grace.check().is_err());
+    }
+}

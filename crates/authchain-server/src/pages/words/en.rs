@@ -1,0 +1,141 @@
+//! English.
+
+use super::{Consent, Problems, Sentence, Sessions, SignIn, Words};
+
+pub(super) const WORDS: Words = Words {
+    lang: "en",
+    consent: Consent {
+        title: |client, server| format!("{client} asks for access to {server}"),
+        unverified: "This name is what the program says of itself. Nobody has checked it.",
+        returns_to: "The answer goes to",
+        this_computer: "a program on this computer",
+        app: |scheme| format!("the app on this device that opens {scheme}: links"),
+        this_computer_note: "Go on only if you have just started this program yourself.",
+        account: "Account",
+        account_chosen_next: |provider| format!("you choose it next, at {provider}"),
+        wants: "It wants to be allowed to",
+        identity: "Who you are",
+        other: "Other",
+        reads: "read",
+        changes: "read and change",
+        nothing: "It asks for nothing but to connect.",
+        never: |provider| {
+            format!("It never sees your password or this server's access to {provider}. You can take this back at any time.")
+        },
+        allow: "Allow",
+        deny: "Deny",
+        next: |provider| format!("After Allow, {provider} asks you to sign in. After Deny, nothing is shared."),
+    },
+    sign_in: SignIn {
+        title: |server| format!("Sign in to {server}"),
+        text: |provider| format!("You sign in at {provider}. This server then keeps what it needs to act for you."),
+        expected: "Sign in with this account",
+        button: |provider| format!("Sign in with {provider}"),
+        done: Sentence { title: "You are signed in", text: "You may close this window and go back to your program." },
+        already: Sentence {
+            title: "You are already signed in",
+            text: "There is nothing left to do. You may close this window and go back to your program.",
+        },
+        account: "Account",
+        stored: "What this server may do for you",
+        take_back: |provider| {
+            format!("To take it back, remove this server in the security settings of your account at {provider}.")
+        },
+        another: "Sign in with another account",
+        sign_out: "Sign out of this page",
+        signed_out: Sentence {
+            title: "You are signed out",
+            text: "This browser is signed out. Programs that you connected stay connected.",
+        },
+    },
+    sessions: Sessions {
+        title: "Session tokens",
+        text: "For programs that cannot sign in by themselves. A token ends when nobody uses it for a while.",
+        label: "Name, to recognise it by",
+        open: "Make a session token",
+        none: "There is no session token.",
+        unnamed: "without a name",
+        last_used: "last used",
+        end: "End",
+        end_named: |label| format!("End {label}"),
+        opened: Sentence {
+            title: "Your session token",
+            text: "Copy it now: it is shown this once and stored nowhere. Whoever has it can act for you.",
+        },
+        use_it: "Send it as the header “Authorization: Bearer …”.",
+        back: "Back",
+    },
+    problems: Problems {
+        reference: "Reference number",
+        reconnect: "How to connect again",
+        reconnect_steps: [
+            ("Claude", "Settings → Connectors → this server: Disconnect, then Connect."),
+            ("Claude Code", "Type /mcp, choose this server, “Clear authentication”, then “Authenticate”."),
+            ("Cursor", "Settings → Tools & MCP → this server: Logout, then Connect."),
+            ("VS Code", "Command “Authentication: Remove Dynamic Authentication Providers”, then “MCP: List Servers” → this server → Restart."),
+            ("ChatGPT", "Settings → Apps & Connectors → this server: Disconnect, then Connect."),
+            ("MCP Inspector", "“Open Auth Settings” → “Clear OAuth State”, then Connect."),
+        ],
+        return_to: |client| format!("Return to {client}"),
+        unknown_client: Sentence {
+            title: "This program has to connect anew",
+            text: "It uses a registration that this server does not know, or that was not used for a long time. Nothing is wrong with your account.",
+        },
+        bad_redirect: Sentence {
+            title: "This link leads somewhere else",
+            text: "The program wants the answer sent to an address that it did not register. For your safety nothing is sent there.",
+        },
+        bad_request: Sentence {
+            title: "This link is not complete",
+            text: "The program has sent a request that cannot be understood.",
+        },
+        unknown_state: Sentence {
+            title: "This sign-in is over",
+            text: "It was finished before, or it took too long. Go back to your program and start again.",
+        },
+        other_browser: Sentence {
+            title: "Please finish in the browser where you began",
+            text: "This page belongs to a sign-in that was begun in another browser, or this browser did not keep the cookie. For your safety nothing was stored. Start again from your program, and allow cookies for this site.",
+        },
+        expired: Sentence {
+            title: "This page was open for too long",
+            text: "Nothing was shared. Go back to your program and start again.",
+        },
+        foreign: Sentence {
+            title: "This form did not come from this page",
+            text: "Nothing was shared. Go back to your program and start again.",
+        },
+        already_done: Sentence {
+            title: "This is already done",
+            text: "You have answered this page before. Return to your program; you may close this window.",
+        },
+        denied: Sentence { title: "You did not allow it", text: "Nothing was shared and nothing was stored." },
+        provider: Sentence {
+            title: "The sign-in did not work",
+            text: "The provider refused it. Nothing was stored. The operator of this server can find the reason by the reference number.",
+        },
+        provider_down: Sentence {
+            title: "The provider does not answer",
+            text: "Nothing was lost. Please try again in a minute.",
+        },
+        wrong_account: Sentence {
+            title: "That was another account",
+            text: "Nothing was stored. Start again and choose the account that was asked for.",
+        },
+        expected_account: "Asked for",
+        got_account: "Signed in",
+        ours: Sentence {
+            title: "Something went wrong on this server",
+            text: "It is not your fault, and nothing was lost. Please try again in a minute; the operator can find the reason by the reference number.",
+        },
+    },
+    scope: |scope| {
+        Some(match scope {
+            "openid" => "know that it is you",
+            "email" | "https://www.googleapis.com/auth/userinfo.email" => "see your email address",
+            "profile" | "https://www.googleapis.com/auth/userinfo.profile" => "see your name and picture",
+            "offline_access" => "stay connected while you are away",
+            _ => return None,
+        })
+    },
+};

@@ -1,0 +1,72 @@
+//! Revocation (RFC 7009): a client gives back what it was given. Whichever of its tokens it names, the whole grant ends,
+//! the access token at once as well as the refresh token.
+
+use std::sync::Arc;
+
+use authchain::jwt::{Algorithm, Checked, ClaimNames, KeySource, TrustedIssuer, Verifier, VerifierOptions};
+use axum::{
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header::CACHE_CONTROL};
+
+use crate::{
+    audit::{Event, What},
+    clients,
+    errors::OAuthError,
+    params::Params,
+    server::{Shared, Urls},
+    token, Parts, ServerOptions,
+};
+
+/// `POST /oauth/revoke`. A token that is not known, or has ended, is as good as revoked: 200 (RFC 7009, section 2.2).
+pub(crate) async fn endpoint(
+    State(server): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, OAuthError> {
+    let params = Params::body(&headers, &body)?;
+    let client = clients::authenticate(&server, &headers, &params).await?;
+    let presented = params.one("token")?.ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
+    // token_type_hint says where to look first; our two kinds cannot be confused, so there is no need for it.
+    let grant = match token::recognise_refresh(&server, presented) {
+        Some(token::PresentedRefresh { grant, .. }) => Some(grant),
+        None => grant_of_access_token(&server, presented),
+    };
+    let event = Event::new(What::Revoked).client(&client);
+    if let Some(grant) = grant
+        && let Some(stored) = server.parts.grants.get(&grant).await?
+    {
+        if stored.value.client != client.id {
+            event.refused("the token was given to another client");
+            return Err(OAuthError::invalid_grant("the token was not given to this client"));
+        }
+        server.parts.grants.end(&grant).await?;
+        event.who(stored.value.email.as_str()).allowed();
+    }
+    Ok((StatusCode::OK, [(CACHE_CONTROL, HeaderValue::from_static("no-store"))]).into_response())
+}
+
+/// The grant of an access token that we signed, also of one that has expired.
+fn grant_of_access_token(server: &Shared, token: &str) -> Option<String> {
+    match server.own_tokens.check(token) {
+        Checked::Verified(verified) => verified.grant,
+        _ => None,
+    }
+}
+
+/// Recognises access tokens of ours for as long as their grant can live.
+pub(crate) fn own_tokens(parts: &Parts, options: &ServerOptions, urls: &Urls) -> Verifier {
+    let issuer = TrustedIssuer {
+        issuer: urls.issuer.clone(),
+        audiences: vec![urls.resource.clone()],
+        types: vec!["at+jwt".into()],
+        keys: KeySource::Own(Arc::clone(&parts.signing)),
+        claims: ClaimNames::default(),
+        algorithms: Algorithm::ALL.to_vec(),
+        provider: parts.provider.provider().id.clone(),
+    };
+    let options = VerifierOptions { leeway: options.refresh_life, ..VerifierOptions::default() };
+    Verifier::with_options(vec![issuer], Arc::clone(&parts.clock), options)
+}

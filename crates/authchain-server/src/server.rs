@@ -1,0 +1,135 @@
+//! The server as a whole: what all endpoints share, and the router that they hang on.
+
+use std::sync::Arc;
+
+use authchain::{core::AuthError, jwt::Verifier};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{delete, get, post},
+};
+
+use crate::{
+    authorize, browser::Cookies, clients, discovery, keys::Keys, local, pages, revoke, token,
+    upstream, Parts, ServerOptions,
+};
+
+/// No request to this server has a reason to be longer.
+const MAX_BODY: usize = 64 * 1024;
+
+/// An authorization server; [`AuthorizationServer::router`] makes it reachable.
+///
+/// It keeps nothing in memory that matters: two of them over the same [`Parts`] are one server, also one after the other.
+#[derive(Clone)]
+pub struct AuthorizationServer {
+    shared: Arc<Shared>,
+}
+
+/// What every endpoint works with.
+pub(crate) struct Shared {
+    pub(crate) parts: Parts,
+    pub(crate) options: ServerOptions,
+    pub(crate) keys: Keys,
+    pub(crate) urls: Urls,
+    pub(crate) cookies: Cookies,
+    pub(crate) own_tokens: Verifier,
+    /// The path of the style sheet.
+    pub(crate) style: String,
+}
+
+/// The addresses of this server, as the outside sees them.
+pub(crate) struct Urls {
+    /// RFC 8414: no trailing slash.
+    pub(crate) issuer: String,
+    /// The MCP endpoint, as configured; without the slash that URL libraries add to a bare host.
+    pub(crate) resource: String,
+    /// The path of the public URL, without a trailing slash: what links within our pages begin with.
+    pub(crate) base: String,
+}
+
+impl Urls {
+    /// The full address of one of our paths.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer)
+    }
+
+    /// One of our paths, as links and forms on our pages name it.
+    pub(crate) fn link(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}
+
+/// Our paths below the public URL.
+pub(crate) mod path {
+    pub(crate) const AUTHORIZE: &str = "/oauth/authorize";
+    pub(crate) const CONSENT: &str = "/oauth/consent";
+    pub(crate) const CALLBACK: &str = "/oauth2callback";
+    pub(crate) const TOKEN: &str = "/oauth/token";
+    pub(crate) const REVOKE: &str = "/oauth/revoke";
+    pub(crate) const REGISTER: &str = "/oauth/register";
+    pub(crate) const REGISTER_ALIAS: &str = "/register";
+    pub(crate) const JWKS: &str = "/oauth/jwks";
+    pub(crate) const STATUS: &str = "/oauth/status";
+    pub(crate) const LOCAL: &str = "/auth";
+    pub(crate) const LOCAL_START: &str = "/auth/start";
+    pub(crate) const LOCAL_CALLBACK: &str = "/auth/callback";
+    pub(crate) const SESSIONS: &str = "/auth/sessions";
+    pub(crate) const SIGN_OUT: &str = "/auth/sign-out";
+}
+
+impl AuthorizationServer {
+    /// Puts a server together.
+    ///
+    /// # Errors
+    /// [`AuthError::Configuration`] for a public issuer over plain http and for lives that the standards forbid;
+    /// [`AuthError::Store`] when the keyring yields no keys.
+    pub fn new(parts: Parts, options: ServerOptions) -> Result<Self, AuthError> {
+        options.check()?;
+        let keys = Keys::derive(&parts.keyring)?;
+        let base = options.public_url.path().trim_end_matches('/').into();
+        let urls = Urls { issuer: options.issuer(), resource: options.audience(), base };
+        let cookies = Cookies::new(options.public_url.scheme() == "https", options.transaction_life);
+        let own_tokens = revoke::own_tokens(&parts, &options, &urls);
+        Ok(Self { shared: Arc::new(Shared { parts, options, keys, urls, cookies, own_tokens, style: pages::style_path() }) })
+    }
+
+    /// All endpoints. Paths are those below the public URL; where that has a path of its own, every endpoint is reachable
+    /// with and without it, because some reverse proxies take it off.
+    pub fn router(&self) -> Router {
+        let base = self.shared.urls.base.as_str();
+        let endpoints = self.endpoints();
+        let mut router = discovery::routes(&self.shared);
+        if !base.is_empty() {
+            router = router.nest(base, endpoints.clone());
+        }
+        router.merge(endpoints).with_state(Arc::clone(&self.shared))
+    }
+
+    fn endpoints(&self) -> Router<Arc<Shared>> {
+        let for_programs = Router::new()
+            .route(path::JWKS, get(discovery::jwks))
+            .route(path::REGISTER, post(clients::register))
+            .route(path::REGISTER_ALIAS, post(clients::register))
+            .route(
+                &format!("{}/{{client_id}}", path::REGISTER),
+                get(clients::read).put(clients::update).delete(clients::delete),
+            )
+            .route(path::TOKEN, post(token::endpoint))
+            .route(path::REVOKE, post(revoke::endpoint))
+            .route(path::STATUS, get(discovery::status))
+            .layer(discovery::cors());
+        let for_people = Router::new()
+            .route(path::AUTHORIZE, get(authorize::page))
+            .route(path::CONSENT, post(authorize::decide))
+            .route(path::CALLBACK, get(upstream::oauth_callback))
+            .route(path::LOCAL, get(local::page))
+            .route(path::LOCAL_START, get(local::start_again).post(local::start))
+            .route(path::LOCAL_CALLBACK, get(upstream::local_callback))
+            .route(path::SIGN_OUT, post(local::sign_out))
+            .route(path::SESSIONS, get(local::sessions).post(local::open_session))
+            .route(&format!("{}/{{id}}", path::SESSIONS), delete(local::end_session))
+            .route(&format!("{}/{{id}}/end", path::SESSIONS), post(local::end_session_form))
+            .route(pages::STYLE_ROUTE, get(pages::style));
+        for_programs.merge(for_people).layer(DefaultBodyLimit::max(MAX_BODY))
+    }
+}

@@ -1,0 +1,225 @@
+//! Coming back: the answer of the provider, accepted once, from the browser that was sent out, for the purpose it was sent
+//! out for. Only then anything is stored.
+
+use std::sync::Arc;
+
+use authchain::{
+    core::{AuthError, CredentialKey, Email, Secret, StoreError, UserId},
+    provider::SignedIn,
+};
+use axum::{
+    extract::{RawQuery, State},
+    response::Response,
+};
+use http::{HeaderMap, StatusCode};
+
+use super::begin::{Pending, derive, pending_key, redirect_uri};
+use crate::{
+    audit::{Event, What},
+    authorize::{self, AuthorizeRequest},
+    keys, local,
+    pages::{ErrorPage, Language, Problem},
+    params::Params,
+    scopes,
+    server::Shared,
+    ticket::{self, BadTicket, Purpose},
+    token,
+};
+
+/// `GET /oauth2callback`: back from the provider on a client's behalf.
+pub(crate) async fn oauth_callback(
+    State(server): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    callback(&server, query.as_deref(), &headers, |purpose| matches!(purpose, Purpose::Authorize(_))).await
+}
+
+/// `GET /auth/callback`: back from the provider without a client.
+pub(crate) async fn local_callback(
+    State(server): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    callback(&server, query.as_deref(), &headers, |purpose| matches!(purpose, Purpose::Local { .. })).await
+}
+
+async fn callback(
+    server: &Shared,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    is_ours: impl Fn(&Purpose) -> bool,
+) -> Response {
+    let error = ErrorPage::new(server, Language::of(headers));
+    let params = Params::query(query);
+    let reference = keys::reference();
+    let event = Event::new(What::SignIn).reference(&reference);
+    let pending = match accept(server, &params, headers, is_ours).await {
+        Ok(pending) => pending,
+        Err(NotAccepted::Unknown) => {
+            event.refused("state unknown, used or expired");
+            return error.show(StatusCode::BAD_REQUEST, &Problem::UnknownState, &reference);
+        }
+        Err(NotAccepted::OtherBrowser) => {
+            event.refused("another browser came back than was sent out");
+            return error.show(StatusCode::FORBIDDEN, &Problem::of(BadTicket::OtherBrowser), &reference);
+        }
+        Err(NotAccepted::Store(failure)) => return error.failure(&failure.into()),
+    };
+    match provider_answer(server, &params, &pending).await {
+        Ok(signed_in) => finish(server, error, &reference, pending, signed_in).await,
+        Err(bad) => turned_down(server, error, &reference, &pending, bad),
+    }
+}
+
+enum NotAccepted {
+    Unknown,
+    OtherBrowser,
+    Store(StoreError),
+}
+
+/// The transaction that a `state` belongs to. It is taken only for the right browser, so that a stranger who calls the
+/// address does not end somebody's sign-in.
+async fn accept(
+    server: &Shared,
+    params: &Params,
+    headers: &HeaderMap,
+    is_ours: impl Fn(&Purpose) -> bool,
+) -> Result<Pending, NotAccepted> {
+    let state = params.one("state").ok().flatten().ok_or(NotAccepted::Unknown)?;
+    let key = pending_key(&Secret::new(state));
+    let stored = server.parts.state.get(&key).await.map_err(NotAccepted::Store)?.ok_or(NotAccepted::Unknown)?;
+    let pending: Pending = serde_json::from_slice(&stored.value).map_err(|_| NotAccepted::Unknown)?;
+    if !is_ours(&pending.purpose) {
+        return Err(NotAccepted::Unknown);
+    }
+    if !ticket::is_browser_of(server, &pending.transaction, &pending.browser, headers) {
+        return Err(NotAccepted::OtherBrowser);
+    }
+    // Of two that come back at once, one gets it.
+    server.parts.state.take(&key).await.map_err(NotAccepted::Store)?.ok_or(NotAccepted::Unknown)?;
+    Ok(pending)
+}
+
+enum TurnedDown {
+    /// The person said no at the provider.
+    Denied,
+    /// The provider answered with this error word.
+    Provider(String),
+    /// The code could not be exchanged.
+    Exchange(AuthError),
+}
+
+async fn provider_answer(server: &Shared, params: &Params, pending: &Pending) -> Result<SignedIn, TurnedDown> {
+    if let Some(error) = params.one("error").ok().flatten() {
+        return Err(match error {
+            "access_denied" => TurnedDown::Denied,
+            other => TurnedDown::Provider(other.chars().filter(char::is_ascii_graphic).take(64).collect()),
+        });
+    }
+    let Ok(Some(code)) = params.one("code") else { return Err(TurnedDown::Provider("no_code".into())) };
+    let derived = derive(server, &pending.key, &pending.transaction, &pending.browser);
+    server
+        .parts
+        .provider
+        .exchange(
+            &Secret::new(code),
+            &derived.verifier,
+            &redirect_uri(server, &pending.purpose),
+            &derived.nonce,
+            &pending.asked,
+        )
+        .await
+        .map_err(TurnedDown::Exchange)
+}
+
+fn turned_down(
+    server: &Shared,
+    error: ErrorPage<'_>,
+    reference: &str,
+    pending: &Pending,
+    bad: TurnedDown,
+) -> Response {
+    let event = Event::new(What::SignIn).reference(reference);
+    let way_back = |word: &str| match &pending.purpose {
+        Purpose::Authorize(request) => Some((
+            request.client_name.clone(),
+            authorize::return_address(
+                server,
+                &request.redirect_uri,
+                request.state.as_deref(),
+                word,
+                &format!("the sign-in at the provider failed, reference {reference}"),
+            ),
+        )),
+        Purpose::Local { .. } => None,
+    };
+    match bad {
+        TurnedDown::Denied => {
+            event.refused("the person said no at the provider");
+            match &pending.purpose {
+                Purpose::Authorize(request) => authorize::redirect_with_error(
+                    server,
+                    &request.redirect_uri,
+                    request.state.as_deref(),
+                    "access_denied",
+                    "the person did not allow the access at the provider; nothing was shared",
+                ),
+                Purpose::Local { .. } => error.show(StatusCode::FORBIDDEN, &Problem::DeniedAtProvider, reference),
+            }
+        }
+        TurnedDown::Provider(word) => {
+            event.refused(&word);
+            error.with_way_back(way_back("server_error")).show(
+                StatusCode::BAD_GATEWAY,
+                &Problem::Provider(word),
+                reference,
+            )
+        }
+        TurnedDown::Exchange(failure) => {
+            event.refused(failure.code().as_str());
+            let word = failure.code().oauth_error();
+            error.with_way_back(way_back(if word.is_empty() { "server_error" } else { word })).failure_as(&failure, reference)
+        }
+    }
+}
+
+async fn finish(
+    server: &Shared,
+    error: ErrorPage<'_>,
+    reference: &str,
+    pending: Pending,
+    signed_in: SignedIn,
+) -> Response {
+    let SignedIn { credential, email, .. } = signed_in;
+    if let Purpose::Local { expected: Some(expected), .. } = &pending.purpose
+        && *expected != email
+    {
+        Event::new(What::SignIn).reference(reference).who(email.as_str()).refused("another account than expected");
+        let problem = Problem::WrongAccount { expected: expected.clone(), got: email };
+        return error.show(StatusCode::FORBIDDEN, &problem, reference);
+    }
+    let granted = credential.scopes.clone();
+    let key = CredentialKey::new(server.parts.provider.provider().id.clone(), UserId::from(&email));
+    if let Err(failure) = server.parts.credentials.adopt(&key, credential).await {
+        return error.failure(&failure);
+    }
+    Event::new(What::SignIn).who(email.as_str()).reference(reference).allowed();
+    let done = match pending.purpose {
+        Purpose::Authorize(request) => give_code(server, request, &granted, email).await,
+        Purpose::Local { .. } => local::signed_in(server, &email).await,
+    };
+    done.unwrap_or_else(|failure| error.failure(&failure))
+}
+
+async fn give_code(
+    server: &Shared,
+    request: AuthorizeRequest,
+    granted: &authchain::core::Scopes,
+    email: Email,
+) -> Result<Response, AuthError> {
+    let scopes = scopes::after_sign_in(&request.scopes, granted);
+    let (redirect_uri, state) = (request.redirect_uri.clone(), request.state.clone());
+    let code = token::issue_code(server, request, scopes, email).await?;
+    Ok(authorize::redirect_with_code(server, &redirect_uri, state.as_deref(), code.expose()))
+}

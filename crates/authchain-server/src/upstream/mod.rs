@@ -1,0 +1,8 @@
+//! The way to the provider and back: what was decided on a page of ours goes out once, and what comes back is accepted once,
+//! from the browser that decided.
+
+mod begin;
+mod finish;
+
+pub(crate) use begin::{Decision, Outcome, Settled, settle};
+pub(crate) use finish::{local_callback, oauth_callback};

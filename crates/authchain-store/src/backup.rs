@@ -1,0 +1,93 @@
+//! Memory in front of a folder of sealed files: reads come from memory, and every write is durable before it is
+//! acknowledged.
+//!
+//! The folder has the same form as that of `file_encrypted`, so one can change between the two modes at any time.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use async_trait::async_trait;
+use authchain_core::{
+    BoxStream, Credential, CredentialKey, CredentialStore, Expect, KeyFilter, StoreError, Version, Versioned,
+};
+
+use crate::{
+    file::FileStore,
+    record::FileForm,
+    seal::Keyring,
+};
+
+/// Credentials in memory, with a sealed file behind each.
+///
+/// Another process that writes in the folder is noticed when a write meets its version, and when a key is asked for that
+/// is not in memory; until then reads show what was here.
+#[derive(Debug)]
+pub struct BackupStore {
+    files: FileStore,
+    memory: Memory,
+}
+
+type Memory = Arc<RwLock<HashMap<CredentialKey, Versioned<Credential>>>>;
+
+impl BackupStore {
+    /// Opens the folder and loads every record. One that cannot be read does not keep the others from working: whoever
+    /// asks for it gets the error.
+    ///
+    /// # Errors
+    /// Those of [`FileStore::open`].
+    pub fn open(dir: &Path, keyring: Keyring) -> Result<Self, StoreError> {
+        let memory = Memory::default();
+        let mirror = Arc::clone(&memory);
+        // The writing thread calls this in the order of its writes, so memory never falls back behind a file.
+        let observer = Box::new(move |key: &CredentialKey, stored: Option<Versioned<Credential>>| {
+            let mut memory = mirror.write().unwrap_or_else(PoisonError::into_inner);
+            match stored {
+                Some(stored) => memory.insert(key.clone(), stored),
+                None => memory.remove(key),
+            };
+        });
+        let files = FileStore::open_observed(dir, FileForm::Sealed(keyring), observer)?;
+        let mut loaded = HashMap::new();
+        for key in files.list_now(&KeyFilter::default())? {
+            let read = key.and_then(|key| Ok(files.read_now(&key)?.map(|stored| (key, stored))));
+            match read {
+                Ok(Some((key, stored))) => drop(loaded.insert(key, stored)),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "a credential cannot be loaded"),
+            }
+        }
+        *memory.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        Ok(Self { files, memory })
+    }
+
+    fn remembered(&self, key: &CredentialKey) -> Option<Versioned<Credential>> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+}
+
+#[async_trait]
+impl CredentialStore for BackupStore {
+    async fn get(&self, key: &CredentialKey) -> Result<Option<Versioned<Credential>>, StoreError> {
+        match self.remembered(key) {
+            Some(stored) => Ok(Some(stored)),
+            // Not there, or broken, or written by another process since; the file says which.
+            None => self.files.get(key).await,
+        }
+    }
+
+    async fn put(&self, key: &CredentialKey, credential: &Credential, expect: Expect) -> Result<Version, StoreError> {
+        self.files.put(key, credential, expect).await
+    }
+
+    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
+        self.files.delete(key).await
+    }
+
+    fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {
+        // Of the files, for those that cannot be read are listed, too.
+        self.files.list(filter)
+    }
+}

@@ -1,0 +1,286 @@
+//! Durable writes, several at a time: temporary files beside their targets, one sync for all of them, renames, one sync
+//! of the folder, and only then the answers.
+//!
+//! After a crash at any point each record is either the old or the new one as a whole, and what was answered is there.
+
+use std::{collections::HashSet, fs, io, path::PathBuf, sync::Arc};
+
+use authchain_core::{Credential, CredentialKey, Expect, StoreError, Version, Versioned};
+use tempfile::NamedTempFile;
+
+use super::{
+    folder::{Folder, Stored, version_of},
+    name::hex,
+};
+use crate::{
+    lock::FolderLock,
+    private::{self, unavailable},
+    record::FileForm,
+    writer::Reply,
+};
+
+/// From this many files on, one sync of the whole file system is cheaper than one for each file.
+const MANY: usize = 4;
+
+/// What a writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Put { key: CredentialKey, credential: Box<Credential>, expect: Expect, reply: Reply<Version> },
+    Delete { key: CredentialKey, reply: Reply<bool> },
+}
+
+/// Hears what is stored now for a key, before whoever asked for it hears it.
+pub(super) type Observer = Box<dyn Fn(&CredentialKey, Option<Versioned<Credential>>) + Send>;
+
+/// The writing side of a folder.
+pub(super) struct Committer {
+    folder: Arc<Folder>,
+    lock: FolderLock,
+    swept: bool,
+    observer: Observer,
+}
+
+/// A write whose file is ready and not yet visible.
+struct Staged {
+    key: CredentialKey,
+    temporary: NamedTempFile,
+    target: PathBuf,
+    /// A file that cannot be read, kept under another name.
+    aside: Option<(PathBuf, PathBuf)>,
+    /// Files under old names that this write replaces.
+    replaces: Vec<PathBuf>,
+    stored: Versioned<Credential>,
+    reply: Reply<Version>,
+}
+
+/// A deletion of files that are there.
+struct Doomed {
+    key: CredentialKey,
+    files: Vec<PathBuf>,
+    reply: Reply<bool>,
+}
+
+impl Committer {
+    pub(super) fn new(folder: Arc<Folder>, observer: Observer) -> Self {
+        let lock = FolderLock::of(&folder.path);
+        Self { folder, lock, swept: false, observer }
+    }
+
+    /// Removes what killed writers left, unless somebody is writing now: then they do it, or the next one does.
+    pub(super) fn sweep(&mut self) -> Result<(), StoreError> {
+        if let Some(_locked) = self.lock.try_lock()? {
+            private::sweep(&self.folder.path)?;
+            self.swept = true;
+        }
+        Ok(())
+    }
+
+    /// Does the jobs in their order and answers each.
+    pub(super) fn write(&mut self, jobs: Vec<Job>) {
+        let Self { folder, lock, swept, observer } = self;
+        let locked = lock.lock().and_then(|locked| {
+            if !*swept {
+                private::sweep(&folder.path)?;
+                *swept = true;
+            }
+            Ok(locked)
+        });
+        let _locked = match locked {
+            Ok(locked) => locked,
+            Err(error) => return jobs.into_iter().for_each(|job| job.refuse(error.clone())),
+        };
+        // Two jobs for one key must see one another's effect: they are not committed together.
+        let mut group = Vec::with_capacity(jobs.len());
+        let mut keys = HashSet::with_capacity(jobs.len());
+        for job in jobs {
+            if !keys.insert(job.key().clone()) {
+                commit(folder, observer, std::mem::take(&mut group));
+                keys.clear();
+                keys.insert(job.key().clone());
+            }
+            group.push(job);
+        }
+        commit(folder, observer, group);
+    }
+}
+
+impl Job {
+    fn key(&self) -> &CredentialKey {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key, .. } => key,
+        }
+    }
+
+    fn refuse(self, error: StoreError) {
+        match self {
+            Self::Put { reply, .. } => reply.send(Err(error)),
+            Self::Delete { reply, .. } => reply.send(Err(error)),
+        }
+    }
+}
+
+/// Commits jobs for different keys together.
+fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) {
+    let (mut puts, mut deletes) = (Vec::new(), Vec::new());
+    for job in jobs {
+        match job {
+            Job::Put { key, credential, expect, reply } => match prepare(folder, observer, &key, &credential, expect) {
+                Ok(prepared) => {
+                    let Prepared { temporary, target, aside, replaces, version } = prepared;
+                    let stored = Versioned { value: *credential, version };
+                    puts.push(Staged { key, temporary, target, aside, replaces, stored, reply });
+                }
+                Err(error) => reply.send(Err(error)),
+            },
+            Job::Delete { key, reply } => match doomed_files(folder, &key) {
+                Ok(files) if files.is_empty() => {
+                    observer(&key, None);
+                    reply.send(Ok(false));
+                }
+                Ok(files) => deletes.push(Doomed { key, files, reply }),
+                Err(error) => reply.send(Err(error)),
+            },
+        }
+    }
+    if puts.is_empty() && deletes.is_empty() {
+        return;
+    }
+
+    let mut written = Vec::with_capacity(puts.len());
+    match sync(&puts) {
+        Ok(()) => {
+            for Staged { key, temporary, target, aside, replaces, stored, reply } in puts {
+                match publish(temporary, &target, aside, &replaces) {
+                    Ok(()) => written.push((key, stored, reply)),
+                    Err(error) => reply.send(Err(error)),
+                }
+            }
+        }
+        Err(error) => puts.into_iter().for_each(|staged| staged.reply.send(Err(error.clone()))),
+    }
+    let mut deleted = Vec::with_capacity(deletes.len());
+    for Doomed { key, files, reply } in deletes {
+        match files.iter().try_for_each(|file| remove(file)) {
+            Ok(()) => deleted.push((key, reply)),
+            Err(error) => reply.send(Err(error)),
+        }
+    }
+
+    let durable = private::sync_folder(&folder.path);
+    for (key, stored, reply) in written {
+        let version = stored.version;
+        if durable.is_ok() {
+            observer(&key, Some(stored));
+        }
+        reply.send(durable.clone().map(|()| version));
+    }
+    for (key, reply) in deleted {
+        if durable.is_ok() {
+            observer(&key, None);
+        }
+        reply.send(durable.clone().map(|()| true));
+    }
+}
+
+struct Prepared {
+    temporary: NamedTempFile,
+    target: PathBuf,
+    aside: Option<(PathBuf, PathBuf)>,
+    replaces: Vec<PathBuf>,
+    version: Version,
+}
+
+/// Checks what is stored, and writes the temporary file.
+fn prepare(
+    folder: &Folder,
+    observer: &Observer,
+    key: &CredentialKey,
+    credential: &Credential,
+    expect: Expect,
+) -> Result<Prepared, StoreError> {
+    let target = folder.file_of(key);
+    let mut aside = None;
+    match folder.stored(key)? {
+        Some(Stored { credential: Err(error), path, version }) => {
+            // Only a write that was told to go over anything goes over a broken file, and then the file is kept. Over one
+            // that another key would open nothing goes: the key may come back.
+            if expect != Expect::Any || !matches!(error, StoreError::Corrupt { .. }) {
+                return Err(error);
+            }
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            let mut suffix = ".broken-".to_owned();
+            hex(&version.0.to_be_bytes(), &mut suffix);
+            name.push(suffix);
+            tracing::warn!(file = %path.display(), kept_as = %name.display(), %error, "a broken credential is set aside");
+            let kept = path.with_file_name(name);
+            aside = Some((path, kept));
+        }
+        stored => {
+            let version = stored.as_ref().map(|stored| stored.version);
+            if !expect.allows(version) {
+                let stored = stored.and_then(|s| Some(Versioned { value: s.credential.ok()?, version: s.version }));
+                observer(key, stored);
+                return Err(StoreError::Conflict { what: key.to_string() });
+            }
+        }
+    }
+    if let FileForm::Sealed(keyring) = &folder.form {
+        // Another process may have made a new primary key; under the lock nobody retires the one that is used now.
+        keyring.refresh()?;
+    }
+    let bytes = folder.form.encode(key, credential)?;
+    let temporary = private::write_beside(&target, &bytes)?;
+    let replaces = folder.readable_old_files(key)?;
+    Ok(Prepared { temporary, target, aside, replaces, version: version_of(&bytes) })
+}
+
+/// Makes the content of the temporary files durable.
+fn sync(staged: &[Staged]) -> Result<(), StoreError> {
+    #[cfg(target_os = "linux")]
+    if let [first, rest @ ..] = staged
+        && rest.len() + 1 >= MANY
+    {
+        let synced = rustix::fs::syncfs(first.temporary.as_file()).map_err(io::Error::from);
+        return synced.map_err(|e| unavailable("sync the file system of", first.temporary.path(), e));
+    }
+    staged.iter().try_for_each(|staged| {
+        staged.temporary.as_file().sync_all().map_err(|e| unavailable("sync", staged.temporary.path(), e))
+    })
+}
+
+/// Gives a synced file its name.
+fn publish(
+    temporary: NamedTempFile,
+    target: &PathBuf,
+    aside: Option<(PathBuf, PathBuf)>,
+    replaces: &[PathBuf],
+) -> Result<(), StoreError> {
+    if let Some((broken, kept)) = &aside {
+        match fs::hard_link(broken, kept) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(unavailable("set aside", broken, error));
+            }
+            _ => {}
+        }
+    }
+    temporary.persist(target).map_err(|e| unavailable("write", target, e.error))?;
+    let broken = aside.iter().map(|(broken, _)| broken).filter(|broken| *broken != target);
+    replaces.iter().chain(broken).try_for_each(remove)
+}
+
+/// Everything that is to go when a key's credential goes; the old names first, so that what a crash leaves is the newest.
+fn doomed_files(folder: &Folder, key: &CredentialKey) -> Result<Vec<PathBuf>, StoreError> {
+    let Some(stored) = folder.stored(key)? else { return Ok(Vec::new()) };
+    let mut files = folder.readable_old_files(key)?;
+    if !files.contains(&stored.path) {
+        files.push(stored.path);
+    }
+    Ok(files)
+}
+
+fn remove(file: &PathBuf) -> Result<(), StoreError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unavailable("remove", file, error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,215 @@
+//! State in an SQLite file: one thread writes for everyone and commits what has gathered (group commit); readers have
+//! connections of their own and wait for nobody.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use authchain_core::{
+    BoxStream, Clock, Expect, Namespace, StateEntry, StateKey, StateStore, StoreError, Timestamp, Version, Versioned,
+};
+use futures_util::{TryStreamExt, stream};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::sql;
+use crate::{
+    private,
+    writer::{Reply, Writer},
+};
+
+/// How many idle reading connections are kept.
+const READERS: usize = 8;
+
+/// How often expired rows are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// State in one file, durable before it is acknowledged. Several processes may use the file at once.
+pub struct StateDb {
+    readers: Arc<Readers>,
+    writer: Writer<Job>,
+}
+
+/// Idle connections for reading.
+struct Readers {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// What the writing thread is asked to do.
+enum Job {
+    Put { key: StateKey, value: Vec<u8>, ttl: Duration, expect: Expect, reply: Reply<Version> },
+    Take { key: StateKey, reply: Reply<Option<Vec<u8>>> },
+}
+
+/// The writing thread's own.
+struct Committer {
+    db: Connection,
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    swept_at: Timestamp,
+}
+
+impl StateDb {
+    /// Opens the database file, and makes it with mode 0600 if there is none, with its folder.
+    ///
+    /// # Errors
+    /// [`StoreError::Insecure`] when others can read it, [`StoreError::Corrupt`] when it is no such database or one of a
+    /// newer version, [`StoreError::Unavailable`] when it cannot be opened.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            private::ensure_folder(folder)?;
+        }
+        let db = sql::open(path)?;
+        let mut committer =
+            Committer { db, path: path.to_owned(), clock: Arc::clone(&clock), swept_at: Timestamp(i64::MIN) };
+        let writer = Writer::start("authchain-state", move |jobs| committer.write(jobs))?;
+        let readers = Readers { path: path.to_owned(), clock, idle: Mutex::default() };
+        Ok(Self { readers: Arc::new(readers), writer })
+    }
+
+    /// Reads on a connection of its own, where blocking is allowed.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = Arc::clone(&self.readers);
+        let done = tokio::task::spawn_blocking(move || readers.read(query)).await;
+        done.unwrap_or_else(|error| Err(StoreError::unavailable("read state", error)))
+    }
+}
+
+impl Readers {
+    fn read<T>(&self, query: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let db = idle().pop();
+        let db = match db {
+            Some(db) => db,
+            None => sql::open(&self.path)?,
+        };
+        // After an error the connection is closed, and the next reader opens a new one.
+        let read = query(&db, self.clock.now()).map_err(|e| sql::failed(&self.path, "read", e))?;
+        let mut idle = idle();
+        if idle.len() < READERS {
+            idle.push(db);
+        }
+        Ok(read)
+    }
+}
+
+#[async_trait]
+impl StateStore for StateDb {
+    async fn put(&self, key: &StateKey, value: &[u8], ttl: Duration, expect: Expect) -> Result<Version, StoreError> {
+        let (key, value) = (key.clone(), value.to_vec());
+        self.writer.ask(|reply| Job::Put { key, value, ttl, expect, reply }).await
+    }
+
+    async fn get(&self, key: &StateKey) -> Result<Option<Versioned<Vec<u8>>>, StoreError> {
+        let key = key.clone();
+        self.read(move |db, now| sql::get(db, &key, now)).await
+    }
+
+    async fn take(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = key.clone();
+        self.writer.ask(|reply| Job::Take { key, reply }).await
+    }
+
+    fn scan(&self, namespace: Namespace) -> BoxStream<'_, Result<StateEntry, StoreError>> {
+        /// What of the scan is in memory, and whether the file holds more.
+        struct Scan {
+            page: VecDeque<StateEntry>,
+            last: Option<String>,
+            more: bool,
+        }
+        let start = Scan { page: VecDeque::new(), last: None, more: true };
+        Box::pin(
+            stream::try_unfold(start, move |mut scan| async move {
+                if scan.page.is_empty() && scan.more {
+                    let after = scan.last.take();
+                    scan.page = self.read(move |db, now| sql::page(db, namespace, after.as_deref(), now)).await?.into();
+                    scan.more = scan.page.len() == sql::PAGE;
+                    scan.last = scan.page.back().map(|entry| entry.id.clone());
+                }
+                Ok(scan.page.pop_front().map(|entry| (entry, scan)))
+            })
+            .into_stream(),
+        )
+    }
+}
+
+impl fmt::Debug for StateDb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateDb").field("path", &self.readers.path).finish_non_exhaustive()
+    }
+}
+
+/// What a job has come to, told once the commit is durable.
+type Told = Box<dyn FnOnce(Result<(), StoreError>)>;
+
+impl Committer {
+    /// Does the jobs in one transaction and answers them when it is durable.
+    fn write(&mut self, jobs: Vec<Job>) {
+        let (now, sweep) = self.times();
+        let mut told: Vec<Told> = Vec::with_capacity(jobs.len());
+        let path = self.path.clone();
+        let failed = |error| sql::failed(&path, "write", error);
+
+        let transaction = match self.db.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                let error = failed(error);
+                return jobs.into_iter().for_each(|job| job.refuse(error.clone()));
+            }
+        };
+        for job in jobs {
+            told.push(match job {
+                Job::Put { key, value, ttl, expect, reply } => {
+                    let put = sql::put(&transaction, &key, &value, ttl, expect, now).map_err(failed);
+                    let put = put.and_then(|version| {
+                        version.ok_or_else(|| StoreError::Conflict { what: format!("{:?}", key.namespace) })
+                    });
+                    Box::new(|durable| reply.send(durable.and(put)))
+                }
+                Job::Take { key, reply } => {
+                    let taken = sql::take(&transaction, &key, now).map_err(failed);
+                    Box::new(|durable| reply.send(durable.and(taken)))
+                }
+            });
+        }
+        if sweep && let Err(error) = sql::sweep(&transaction, &*self.clock) {
+            tracing::warn!(%error, "expired state cannot be removed");
+        }
+        // An error may have rolled the whole transaction back, and then nothing of it is stored.
+        let durable = if transaction.is_autocommit() {
+            let cause = authchain_core::Cause::text("the transaction was rolled back");
+            Err(StoreError::Unavailable { what: format!("write {}", path.display()), cause })
+        } else {
+            transaction.commit().map_err(failed)
+        };
+        told.into_iter().for_each(|tell| tell(durable.clone()));
+    }
+
+    /// The present moment, and whether it is time to look for expired rows.
+    fn times(&mut self) -> (Timestamp, bool) {
+        let now = self.clock.now();
+        let sweep = self.swept_at == Timestamp(i64::MIN) || now.since(self.swept_at) >= SWEEP || now < self.swept_at;
+        if sweep {
+            self.swept_at = now;
+        }
+        (now, sweep)
+    }
+}
+
+impl Job {
+    fn refuse(self, error: StoreError) {
+        match self {
+            Self::Put { reply, .. } => reply.send(Err(error)),
+            Self::Take { reply, .. } => reply.send(Err(error)),
+        }
+    }
+}

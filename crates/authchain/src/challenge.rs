@@ -1,0 +1,170 @@
+//! How a refusal looks on the wire: status, `WWW-Authenticate` and a JSON body that says what to do.
+
+use authchain_core::{AuthError, Scopes};
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use http_body_util::Full;
+use serde_json::json;
+use url::Url;
+
+/// What every challenge of this resource says: where its metadata is, which scopes to ask for, where a person can sign in.
+#[derive(Clone, Debug, Default)]
+pub struct Challenge {
+    resource_metadata: Option<Url>,
+    scopes: Scopes,
+    sign_in: Option<Url>,
+}
+
+impl Challenge {
+    /// A challenge that only says `Bearer`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the protected resource metadata (RFC 9728, section 5.1), as an absolute URL.
+    #[must_use]
+    pub fn resource_metadata(mut self, url: Url) -> Self {
+        self.resource_metadata = Some(url);
+        self
+    }
+
+    /// Names the scopes that a client should ask for at first (RFC 6750, section 3).
+    #[must_use]
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Names a page where a person can sign in without an OAuth client; it goes into the body.
+    #[must_use]
+    pub fn sign_in(mut self, url: Url) -> Self {
+        self.sign_in = Some(url);
+        self
+    }
+
+    /// The response to a request that `error` ended.
+    pub fn response(&self, error: &AuthError) -> Response<Full<Bytes>> {
+        let code = error.code();
+        let mut response = Response::new(Full::from(self.body(error)));
+        // Every status of the table is a valid one.
+        *response.status_mut() = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(wait) = error.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        if matches!(code.http_status(), 400 | 401 | 403)
+            && let Ok(value) = HeaderValue::try_from(self.www_authenticate(error))
+        {
+            headers.insert(HeaderName::from(WWW_AUTHENTICATE), value);
+        }
+        response
+    }
+
+    /// RFC 6750, section 3, with the parameter of RFC 9728, section 5.1. `error` is sent only when something was
+    /// presented (RFC 6750, section 3.1).
+    fn www_authenticate(&self, error: &AuthError) -> String {
+        let mut parameters = Vec::with_capacity(4);
+        let word = error.code().oauth_error();
+        if !word.is_empty() {
+            parameters.push(format!("error=\"{word}\""));
+            parameters.push(format!("error_description=\"{}\"", quotable(&error.to_string())));
+        }
+        if let Some(url) = &self.resource_metadata {
+            parameters.push(format!("resource_metadata=\"{url}\""));
+        }
+        // A step-up names all that is needed and all that is there already: clients ask for exactly what it says.
+        let scopes = match error {
+            AuthError::InsufficientScope { needed, granted } => needed.union(granted),
+            _ => self.scopes.clone(),
+        };
+        if !scopes.is_empty() {
+            parameters.push(format!("scope=\"{}\"", quotable(&scopes.to_string())));
+        }
+        if parameters.is_empty() { "Bearer".into() } else { format!("Bearer {}", parameters.join(", ")) }
+    }
+
+    fn body(&self, error: &AuthError) -> Bytes {
+        let code = error.code();
+        let word = if code.oauth_error().is_empty() { code.as_str() } else { code.oauth_error() };
+        let mut body = json!({
+            "error": word,
+            "error_description": error.to_string(),
+            "code": code.as_str(),
+            "what_to_do": code.what_to_do(),
+        });
+        if code.http_status() == 401 {
+            if let Some(url) = &self.sign_in {
+                body["sign_in_url"] = json!(url);
+            }
+            if let Some(url) = &self.resource_metadata {
+                body["resource_metadata"] = json!(url);
+            }
+        }
+        body.to_string().into()
+    }
+}
+
+/// RFC 6750, section 3: the characters of an `error_description` or a scope: no quotes, no backslashes, nothing but ASCII.
+fn quotable(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, ' '..='~') && c != '"' && c != '\\' { c } else { '\'' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use authchain_core::Cause;
+
+    use super::*;
+
+    fn challenge() -> Challenge {
+        Challenge::new()
+            .resource_metadata("https://mcp.example.com/.well-known/oauth-protected-resource/mcp".parse().unwrap())
+            .scopes("a b".into())
+            .sign_in("https://mcp.example.com/auth".parse().unwrap())
+    }
+
+    fn header(error: &AuthError) -> String {
+        challenge().response(error).headers()[WWW_AUTHENTICATE].to_str().unwrap().into()
+    }
+
+    #[test]
+    fn without_a_credential_the_challenge_carries_no_error() {
+        assert_eq!(
+            header(&AuthError::MissingCredential),
+            "Bearer resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\", scope=\"a b\""
+        );
+    }
+
+    #[test]
+    fn with_a_bad_token_it_says_invalid_token() {
+        let value = header(&AuthError::InvalidToken("expired"));
+        assert!(value.starts_with("Bearer error=\"invalid_token\", error_description=\"the token is not valid: expired\""));
+    }
+
+    #[test]
+    fn a_step_up_names_all_that_is_needed_and_all_that_is_there() {
+        let error = AuthError::InsufficientScope { needed: "c".into(), granted: "a".into() };
+        assert_eq!(challenge().response(&error).status(), 403);
+        assert!(header(&error).contains("scope=\"a c\""));
+    }
+
+    #[test]
+    fn an_outage_says_when_to_come_back_and_does_not_ask_for_a_sign_in() {
+        let error = AuthError::UpstreamUnavailable { retry_after: Duration::from_secs(7), cause: Cause::text("timeout") };
+        let response = challenge().response(&error);
+        assert_eq!((response.status().as_u16(), response.headers()[RETRY_AFTER].to_str().unwrap()), (503, "7"));
+        assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+    }
+
+    #[test]
+    fn nothing_that_came_from_outside_breaks_out_of_the_quotes() {
+        let error = AuthError::InsufficientScope { needed: "x\"y\\z\u{e9}".into(), granted: Scopes::none() };
+        assert!(header(&error).contains("scope=\"x'y'z'\""));
+    }
+}

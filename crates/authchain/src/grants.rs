@@ -1,0 +1,134 @@
+//! Grants: what a person allowed a client of ours. One grant is one family of refresh tokens; access tokens name it, and
+//! ending it ends them all. The authorization server writes grants, tier 2 reads them.
+
+use std::{sync::Arc, time::Duration};
+
+use authchain_core::{
+    ClientId, Clock, Email, Expect, Namespace, ProviderId, Scopes, StateKey, StateStore, StoreError, Timestamp, UserId,
+    Version, Versioned,
+};
+use futures_util::TryStreamExt;
+use serde::{Deserialize, Serialize};
+
+const GRANT: Namespace = Namespace("grant");
+
+/// What a person allowed a client of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Random; the `sid` claim of access tokens.
+    pub id: String,
+    /// The person, by the account that signed in.
+    pub user: UserId,
+    /// That account's verified address.
+    pub email: Email,
+    /// Where it signed in.
+    pub provider: ProviderId,
+    /// The client that acts for the person.
+    pub client: ClientId,
+    /// What the client calls itself.
+    pub client_name: String,
+    /// What the client may do.
+    pub scopes: Scopes,
+    /// The resource that its tokens are for (RFC 8707).
+    pub resource: String,
+    /// When the person agreed.
+    pub created_at: Timestamp,
+    /// When a token was last issued from it.
+    pub last_used: Timestamp,
+    /// Which refresh token of the family is the current one.
+    pub generation: u64,
+    /// When that one became current.
+    pub rotated_at: Timestamp,
+    /// The sub-key that the family's refresh tokens are derived with.
+    pub key_id: String,
+}
+
+type Listener = Box<dyn Fn(&str) + Send + Sync>;
+
+/// All grants, in a [`StateStore`]. A grant lives for a fixed time after its last use.
+pub struct Grants {
+    state: Arc<dyn StateStore>,
+    clock: Arc<dyn Clock>,
+    life: Duration,
+    listeners: std::sync::RwLock<Vec<Listener>>,
+}
+
+impl Grants {
+    /// Grants that end by themselves when nobody uses them for `life`.
+    pub fn new(state: Arc<dyn StateStore>, clock: Arc<dyn Clock>, life: Duration) -> Self {
+        Self { state, clock, life, listeners: std::sync::RwLock::default() }
+    }
+
+    /// Files a new grant.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the id is taken, otherwise what the store says.
+    pub async fn create(&self, grant: &Grant) -> Result<Version, StoreError> {
+        self.write(grant, Expect::Absent).await
+    }
+
+    /// Reads a grant that has not ended.
+    ///
+    /// # Errors
+    /// What the store says; [`StoreError::Corrupt`] for a record that is no grant.
+    pub async fn get(&self, id: &str) -> Result<Option<Versioned<Grant>>, StoreError> {
+        let Some(stored) = self.state.get(&StateKey::new(GRANT, id)).await? else { return Ok(None) };
+        Ok(Some(Versioned { value: parse(id, &stored.value)?, version: stored.version }))
+    }
+
+    /// Replaces a grant if nobody changed it since it was read, and starts its life anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when somebody did, otherwise what the store says.
+    pub async fn update(&self, grant: &Grant, seen: Version) -> Result<Version, StoreError> {
+        self.write(grant, Expect::Version(seen)).await
+    }
+
+    /// Ends a grant: its refresh token dies at once, and so do its access tokens. `false` when it had ended before.
+    ///
+    /// # Errors
+    /// What the store says; the grant may then still be alive.
+    pub async fn end(&self, id: &str) -> Result<bool, StoreError> {
+        let ended = self.state.take(&StateKey::new(GRANT, id)).await?.is_some();
+        for listener in self.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
+            listener(id);
+        }
+        Ok(ended)
+    }
+
+    /// All grants of one person, the newest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn list(&self, user: &UserId) -> Result<Vec<Grant>, StoreError> {
+        let mut grants: Vec<Grant> = self
+            .state
+            .scan(GRANT)
+            .try_filter_map(|entry| async move { parse(&entry.id, &entry.value.value).map(Some) })
+            .try_filter(|grant| std::future::ready(grant.user == *user))
+            .try_collect()
+            .await?;
+        grants.sort_by_key(|grant| std::cmp::Reverse(grant.created_at));
+        Ok(grants)
+    }
+
+    /// Calls `listener` with the id of each grant that ends in this process, before [`Grants::end`] returns: what was
+    /// remembered of its tokens is forgotten in time.
+    pub fn on_end(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+        self.listeners.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(Box::new(listener));
+    }
+
+    /// The clock that the grants live by.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    async fn write(&self, grant: &Grant, expect: Expect) -> Result<Version, StoreError> {
+        let record = serde_json::to_vec(grant).map_err(|e| StoreError::Unsupported(e.to_string()))?;
+        self.state.put(&StateKey::new(GRANT, &grant.id), &record, self.life, expect).await
+    }
+}
+
+fn parse(id: &str, record: &[u8]) -> Result<Grant, StoreError> {
+    serde_json::from_slice(record).map_err(|e| StoreError::Corrupt { what: format!("grant {id}"), why: e.to_string() })
+}

@@ -1,0 +1,312 @@
+// A person at a real browser: headless Chromium walks the pages of a running demo.
+//   node browser.mjs WALK '{"issuer": …, "google": …, "authorize": …, "screenshots": DIR}'
+// `authorize` is an authorization URL of a registered client with a loopback callback; the demo shows all of its pages.
+// Each step is one line of JSON on standard output.
+
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { chromium } from 'playwright-core'
+import { Looker } from './look.mjs'
+
+const [walk, json] = process.argv.slice(2)
+const { issuer, google, authorize, screenshots } = JSON.parse(json)
+const ANN = 'ann@example.com'
+const say = (line) => console.log(JSON.stringify(line))
+
+/** What the client's loopback callback got; the port is another than the registered one, as happens to real clients. */
+const callback = await new Promise((resolve) => {
+  const server = createServer((request, response) => {
+    const url = new URL(request.url, callback.origin)
+    if (url.pathname === '/callback') callback.got.push(url)
+    response.setHeader('content-type', 'text/html; charset=utf-8').end('<!doctype html><title>client</title><p>You may close this window.')
+  })
+  server.listen(0, '127.0.0.1', () => resolve({ origin: `http://127.0.0.1:${server.address().port}`, got: [] }))
+})
+
+function authorizeUrl(change = {}) {
+  const url = new URL(authorize)
+  url.searchParams.set('redirect_uri', `${callback.origin}/callback`)
+  for (const [name, value] of Object.entries(change)) url.searchParams.set(name, value)
+  return url.href
+}
+
+const browser = await chromium.launch({
+  executablePath: ['/usr/bin/chromium', '/usr/bin/google-chrome'].find(existsSync),
+  args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+})
+
+/** A fresh browser window. Every request and every page that we serve is looked at. */
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1024, height: 768 }, locale: 'en-GB', ...options })
+  const page = await context.newPage()
+  const allowed = new Set([new URL(issuer).origin, new URL(google).origin, callback.origin])
+  const faults = []
+  context.on('request', (request) => {
+    const url = new URL(request.url())
+    if (url.protocol === 'data:') return
+    if (!allowed.has(url.origin)) faults.push(`a request leaves for ${url.origin}`)
+    const from = request.isNavigationRequest() ? url.origin : new URL(request.frame().url()).origin
+    if (from !== url.origin) faults.push(`${request.resourceType()} of another origin: ${url.origin}`)
+    if (['script', 'font', 'fetch', 'xhr', 'media', 'websocket'].includes(request.resourceType()) && from !== callback.origin) {
+      faults.push(`a ${request.resourceType()} is loaded: ${url.pathname}`)
+    }
+  })
+  page.on('console', (message) => {
+    if (/Content Security Policy|Refused to/.test(message.text())) faults.push(message.text())
+  })
+  context.on('response', async (response) => {
+    const url = new URL(response.url())
+    if (url.origin !== new URL(issuer).origin || response.request().resourceType() !== 'document') return
+    faults.push(...(await wrongHeaders(response)).map((fault) => `${url.pathname} ${response.status()}: ${fault}`))
+  })
+  return { context, page, faults }
+}
+
+/** What is wrong with the headers of a page or redirect of ours. */
+async function wrongHeaders(response) {
+  const headers = await response.allHeaders()
+  const policy = headers['content-security-policy'] ?? ''
+  const wrong = []
+  const wants = (ok, what) => ok || wrong.push(what)
+  wants(/no-store/.test(headers['cache-control'] ?? ''), 'no Cache-Control: no-store')
+  wants(headers['referrer-policy'] === 'no-referrer', `Referrer-Policy ${headers['referrer-policy']}`)
+  if (response.status() < 300 || response.status() >= 400) {
+    wants(headers['x-content-type-options'] === 'nosniff', 'no nosniff')
+    wants(headers['content-type'] === 'text/html; charset=utf-8', `Content-Type ${headers['content-type']}`)
+    for (const rule of ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"]) {
+      wants(policy.includes(rule), `no ${rule} in the policy`)
+    }
+    wants(!policy.includes('form-action'), 'form-action would make the button dead')
+    wants(!policy.includes('unsafe'), 'something unsafe in the policy')
+  }
+  for (const cookie of await response.headerValues('set-cookie')) {
+    wants(/;\s*httponly/i.test(cookie) && /;\s*samesite=lax/i.test(cookie), `a loose cookie: ${cookie.split('=')[0]}`)
+  }
+  return wrong
+}
+
+async function title(page, pattern) {
+  assert.match(await page.title(), pattern)
+  assert.equal(await page.locator('h1').count(), 1, 'one heading tells what the page is')
+}
+
+/** From the stand-in's chooser to the redirect back. */
+async function chooseAnn(page) {
+  await title(page, /Choose an account/)
+  await page.getByRole('button', { name: ANN }).click()
+  if (/Consent/.test(await page.title())) await page.getByRole('button', { name: 'Allow' }).click()
+}
+
+function arrived() {
+  const url = callback.got.pop()
+  assert.ok(url, 'the client got an answer')
+  assert.equal(url.searchParams.get('state'), 'st=/+')
+  assert.equal(url.searchParams.get('iss'), issuer)
+  return url.searchParams
+}
+
+const walks = {
+  /** All the way for a client, without JavaScript. */
+  async withoutJavaScript() {
+    const { page, faults } = await open({ javaScriptEnabled: false })
+    await page.goto(authorizeUrl())
+    await title(page, /asks for access/)
+    await page.getByRole('button', { name: 'Allow' }).click()
+    await chooseAnn(page)
+    await page.waitForURL(`${callback.origin}/**`)
+    assert.ok(arrived().get('code'))
+
+    await page.goto(`${issuer}/auth`)
+    await title(page, /Sign in/)
+    await page.getByRole('button', { name: /Sign in/ }).click()
+    await chooseAnn(page)
+    await page.waitForURL(`${issuer}/auth**`)
+    await title(page, /You are signed in/)
+    assert.match(await page.locator('main').innerText(), /ann@example\.com/)
+    return faults
+  },
+
+  /** Saying no, on our page and on the provider's. */
+  async deny() {
+    const { page, faults } = await open()
+    await page.goto(authorizeUrl())
+    await page.getByRole('button', { name: 'Deny' }).click()
+    await page.waitForURL(`${callback.origin}/**`)
+    const answer = arrived()
+    assert.equal(answer.get('error'), 'access_denied')
+    assert.equal(answer.get('code'), null)
+
+    await page.goto(authorizeUrl())
+    await page.getByRole('button', { name: 'Allow' }).click()
+    await page.getByRole('button', { name: ANN }).click()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await title(page, /You did not allow it/)
+    await page.getByRole('link', { name: /Return to/ }).click()
+    await page.waitForURL(`${callback.origin}/**`)
+    assert.equal(arrived().get('error'), 'access_denied')
+    return faults
+  },
+
+  /** Only with the keyboard. */
+  async keyboard() {
+    const { page, faults } = await open()
+    const press = async (name) => {
+      for (let i = 0; i < 30; i++) {
+        await page.keyboard.press('Tab')
+        const focus = await page.evaluate(() => {
+          const element = document.activeElement
+          const style = getComputedStyle(element)
+          return { text: element.innerText?.trim() ?? '', outline: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 }
+        })
+        if (!focus.text) continue
+        if (page.url().startsWith(issuer)) assert.ok(focus.outline, `the focus on ${JSON.stringify(focus.text)} can be seen`)
+        if (name.test(focus.text)) {
+          await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')])
+          return
+        }
+      }
+      assert.fail(`${name} cannot be reached with the Tab key on ${await page.title()}`)
+    }
+    await page.goto(authorizeUrl())
+    await press(/Allow/)
+    await press(/ann@example\.com/)
+    if (/Consent/.test(await page.title())) await press(/Allow/)
+    assert.ok(arrived().get('code'))
+    await page.goto(`${issuer}/auth`)
+    await press(/Sign in/)
+    await press(/ann@example\.com/)
+    if (/Consent/.test(await page.title())) await press(/Allow/)
+    await title(page, /You are signed in/)
+    await press(/Sign out/)
+    await title(page, /You are signed out/)
+    return faults
+  },
+
+  /** Two clicks, two tabs, another browser, a page loaded twice: what people do. */
+  async people() {
+    const { context, page, faults } = await open()
+    await page.goto(authorizeUrl())
+    const second = await context.newPage()
+    await second.goto(authorizeUrl())
+    await page.getByRole('button', { name: 'Allow' }).dblclick()
+    await chooseAnn(page)
+    await page.waitForURL(`${callback.origin}/**`)
+    assert.ok(arrived().get('code'), 'a double click does no harm')
+    await second.getByRole('button', { name: 'Allow' }).click()
+    await chooseAnn(second)
+    await second.waitForURL(`${callback.origin}/**`)
+    assert.ok(arrived().get('code'), 'the other tab lives on')
+
+    await page.goto(authorizeUrl())
+    await page.getByRole('button', { name: 'Allow' }).click()
+    const stolen = page.url()
+    const other = await open()
+    await other.page.goto(stolen)
+    await chooseAnn(other.page)
+    await title(other.page, /browser where you began/)
+    assert.equal(callback.got.length, 0, 'nothing was handed out')
+    await chooseAnn(page)
+    await page.waitForURL(`${callback.origin}/**`)
+    assert.ok(arrived().get('code'), 'the stranger did not end the sign-in')
+    return [...faults, ...other.faults]
+  },
+
+  /** Every page, looked at: contrast, structure, sizes, in light and dark, on a desk and on a phone. */
+  async everyPage() {
+    const { page, context, faults } = await open()
+    const looker = new Looker(screenshots)
+    const look = (name) => looker.look(page, name)
+    const control = (...commands) => fetch(`${google}/standin/control`, {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(commands),
+    }).then((answer) => assert.equal(answer.status, 200))
+
+    await page.goto(authorizeUrl())
+    await look('consent')
+    await page.goto(authorizeUrl({ scope: 'openid email profile https://www.googleapis.com/auth/drive.readonly', login_hint: ANN }))
+    await look('consent-with-hint')
+    await page.getByRole('button', { name: 'Allow' }).click()
+    if (/Choose/.test(await page.title())) {
+      await look('stand-in-chooser')
+      await page.getByRole('button', { name: ANN }).click()
+    }
+    if (/Consent/.test(await page.title())) {
+      await look('stand-in-consent')
+      await page.getByRole('button', { name: 'Cancel' }).click()
+    }
+    await title(page, /You did not allow it/)
+    await look('denied-at-provider')
+
+    await page.goto(`${issuer}/auth`)
+    await look('sign-in')
+    await page.goto(`${issuer}/auth?account=bob%40example.com`)
+    await look('sign-in-account')
+    await page.getByRole('button', { name: /Sign in/ }).click()
+    if (/Choose/.test(await page.title())) await page.getByRole('button', { name: ANN }).click()
+    if (/Consent/.test(await page.title())) await page.getByRole('button', { name: 'Allow' }).click()
+    if (/other account|another account|not the account|different account/i.test(await page.title())) await look('wrong-account')
+
+    await page.goto(`${issuer}/auth`)
+    await page.getByRole('button', { name: /Sign in/ }).click()
+    await chooseAnn(page)
+    await title(page, /You are signed in/)
+    await look('success')
+    await page.goto(`${issuer}/auth`)
+    await title(page, /already signed in/)
+    await look('already-signed-in')
+    await page.getByRole('link', { name: /session token/i }).click()
+    await look('sessions-none')
+    await page.getByRole('textbox').fill('Backup script on the old laptop in the cellar')
+    await page.getByRole('button', { name: /Make/ }).click()
+    await look('session-new')
+    await page.getByRole('link', { name: /Back/ }).click()
+    await look('sessions-one')
+    await page.goto(`${issuer}/auth`)
+    await page.getByRole('button', { name: /Sign out/ }).click()
+    await look('signed-out')
+
+    await page.goto(authorizeUrl({ client_id: 'forgotten' }))
+    await look('error-unknown-client')
+    await page.goto(authorizeUrl({ redirect_uri: 'https://elsewhere.example/callback' }))
+    await look('error-bad-redirect')
+    await page.goto(`${issuer}/oauth2callback?state=unknown&code=none`)
+    await look('error-unknown-state')
+    await page.goto(`${issuer}/oauth/authorize`)
+    await look('error-bad-request')
+    await page.goto(authorizeUrl())
+    await context.clearCookies()
+    await page.getByRole('button', { name: 'Allow' }).click()
+    await look('error-other-browser')
+    await control({ do: 'fail', endpoint: 'token', status: 503, times: 100 })
+    await page.goto(authorizeUrl())
+    await page.getByRole('button', { name: 'Allow' }).click()
+    await chooseAnn(page)
+    await look('error-provider-down')
+    await control({ do: 'heal' }, { do: 'dead_end', error: 'org_internal' })
+    await page.goto(authorizeUrl())
+    await page.getByRole('button', { name: 'Allow' }).click()
+    await look('stand-in-dead-end')
+    await control({ do: 'heal' })
+
+    const german = await open({ locale: 'de-DE' })
+    await german.page.goto(authorizeUrl())
+    assert.equal(await german.page.locator('html').getAttribute('lang'), 'de')
+    await looker.look(german.page, 'consent-de')
+    await german.page.goto(authorizeUrl({ client_id: 'forgotten' }))
+    await looker.look(german.page, 'error-unknown-client-de')
+    return [...faults, ...german.faults, ...looker.faults]
+  },
+}
+
+try {
+  const faults = await walks[walk]()
+  assert.deepEqual([...new Set(faults)], [])
+  say({ step: walk, ok: true })
+  say({ done: true })
+} catch (error) {
+  say({ step: walk, ok: false, error: String(error?.stack ?? error) })
+  process.exitCode = 1
+} finally {
+  await browser.close()
+  process.exit()
+}

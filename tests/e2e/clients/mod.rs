@@ -1,0 +1,5 @@
+//! Clients of others, and clients of every protocol version, against the running program.
+
+mod rmcp;
+mod typescript;
+mod versions;

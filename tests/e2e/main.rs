@@ -1,0 +1,16 @@
+//! End to end: the program as it is shipped, real clients, a real browser.
+//!
+//! Everything here starts the `authchain` command as a process of its own and talks to it over HTTP. The clients and the
+//! browser come from `tests/clients`; `scripts/test --setup` installs them.
+
+// Test code may panic: that is how it fails.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
+
+mod browser;
+mod clients;
+mod command;
+mod demo;
+mod journey;
+mod node;
+mod program;
+mod secrets;

@@ -1,0 +1,81 @@
+//! Scripts of `tests/clients`, run by Node.js.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A script that is running. It says what it does in lines of JSON, and may ask.
+pub(crate) struct Script {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    said: Vec<Value>,
+}
+
+/// Where the top of the project is.
+pub(crate) fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+impl Script {
+    /// Starts a script.
+    pub(crate) fn start(name: &str, args: &[&str]) -> Self {
+        let folder = project().join("tests/clients");
+        assert!(folder.join("node_modules").is_dir(), "run `scripts/test --setup` once: it installs the clients");
+        let mut child = Command::new("node")
+            .arg(folder.join(name))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("Node.js is there: `scripts/test --setup` installs it");
+        let stdin = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, stdin, lines, said: Vec::new() }
+    }
+
+    /// Reads on until the script asks something; `None` when it ended.
+    pub(crate) async fn asks(&mut self) -> Option<String> {
+        while let Some(line) = timeout(PATIENCE, self.lines.next_line()).await.expect("the script goes on").unwrap() {
+            let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            if let Some(question) = said["ask"].as_str() {
+                return Some(question.to_owned());
+            }
+            self.said.push(said);
+        }
+        None
+    }
+
+    /// Answers a question.
+    pub(crate) async fn answer(&mut self, word: &str) {
+        self.stdin.write_all(format!("{word}\n").as_bytes()).await.unwrap();
+    }
+
+    /// Waits for the end, which must be a good one; what the script said.
+    pub(crate) async fn passes(mut self) -> Vec<Value> {
+        assert_eq!(self.asks().await, None, "nothing more is asked");
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
+        let status = self.child.wait().await.unwrap();
+        let failed = self.said.iter().find(|line| line["ok"] == false);
+        if let Some(step) = failed {
+            panic!("{}\n{}\n{:#}", step["step"], step["error"].as_str().unwrap_or_default(), step["traffic"]);
+        }
+        assert!(status.success(), "{status}: {errors}");
+        assert!(self.said.last().is_some_and(|line| line["done"] == true), "it went to its end: {:?}", self.said);
+        self.said
+    }
+}
