@@ -86,15 +86,15 @@ impl Client {
 
     /// Redeems a code.
     pub(crate) async fn redeem(&self, code: &str) -> Tokens {
-        let answer = self.asks_for_tokens(&[
+        let form = [
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", CALLBACK),
             ("client_id", &self.id),
             ("code_verifier", VERIFIER),
             ("resource", &self.mcp_url),
-        ]);
-        Self::tokens(answer.await).await
+        ];
+        Self::tokens(self.asks_for_tokens(&form).await).await
     }
 
     /// Refreshes.

@@ -110,7 +110,7 @@ pub(crate) struct Demo {
     pub(crate) program: Program,
     /// The line that it printed.
     pub(crate) ready: Value,
-    pub(crate) home: TempDir,
+    _home: TempDir,
 }
 
 impl Demo {
@@ -122,7 +122,7 @@ impl Demo {
             &home.path().join("log"),
         );
         let ready = serde_json::from_str(&program.line().await).unwrap();
-        Self { program, ready, home }
+        Self { program, ready, _home: home }
     }
 
     /// One of the texts of the line.

@@ -29,7 +29,7 @@ fn main() {
     let now = SystemClock.now().0;
     let keys = SigningKeys::generate(Algorithm::RS256).unwrap();
     let tokens: Vec<String> = (0..TOKENS).map(|n| keys.sign("JWT", &claims(n, now)).unwrap()).collect();
-    println!("{} tokens of {} bytes, medians\n", TOKENS, tokens[0].len());
+    println!("{} tokens of {} bytes\n", TOKENS, tokens[0].len());
 
     let bare = bare_verification(&keys, &tokens);
     let report = |what: &str, nanos: f64| println!("{what:<58} {nanos:>9.0} ns   {:>7.4}", nanos / bare);
@@ -64,6 +64,7 @@ fn main() {
 
     println!();
     let verifier = verifier(keys.public_keys(), 4096);
+    assert!(is_good(&verifier.check(&tokens[0])), "a server that refuses some has verified others");
     let refusals: [(&str, Vec<String>); 6] = [
         ("malformed", tokens.iter().map(|t| t.replacen('.', "..", 1)).collect()),
         ("wrong algorithm", with_header(&tokens, &json!({"alg": "HS256", "typ": "JWT", "kid": keys.current_id()}))),
@@ -163,15 +164,14 @@ fn with_claim(tokens: &[String], name: &str, value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Nanoseconds per item: the median of many passes, half a second in all.
+/// Nanoseconds per item: the quickest of many passes, half a second in all. Other programs on the machine only add.
 fn each<T>(items: &[T], mut work: impl FnMut(&T)) -> f64 {
     items.iter().for_each(&mut work);
-    let (begun, mut passes) = (Instant::now(), Vec::new());
-    while begun.elapsed() < Duration::from_millis(500) || passes.len() < 5 {
-        passes.push(each_once(items, &mut work));
+    let (begun, mut quickest) = (Instant::now(), f64::INFINITY);
+    while begun.elapsed() < Duration::from_millis(500) {
+        quickest = quickest.min(each_once(items, &mut work));
     }
-    passes.sort_by(f64::total_cmp);
-    passes[passes.len() / 2]
+    quickest
 }
 
 /// Nanoseconds per item in one pass.

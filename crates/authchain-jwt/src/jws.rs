@@ -21,7 +21,7 @@ const LONGEST_KEY_ID: usize = 256;
 pub(crate) struct Compact<'a> {
     /// Header and payload with the dot between them: what is signed.
     pub(crate) signed: &'a str,
-    /// The header.
+    /// The header, for [`KnownHeaders`].
     pub(crate) header: &'a str,
     payload: &'a str,
     signature: &'a str,
@@ -39,6 +39,11 @@ impl<'a> Compact<'a> {
             return Err(JwtError::Malformed);
         }
         Ok(Self { signed, header, payload, signature })
+    }
+
+    /// The header's text.
+    pub(crate) fn header(&self) -> Result<String, JwtError> {
+        decode_text(self.header)
     }
 
     /// The payload's text.
@@ -65,12 +70,12 @@ fn decode_text(part: &str) -> Result<String, JwtError> {
 
 /// What counts in a header.
 #[derive(Debug)]
-pub(crate) struct Header {
+pub(crate) struct Header<'a> {
     /// One of ours; whether it may be used is up to issuer and key.
     pub(crate) algorithm: Algorithm,
     /// A look-up key and nothing else.
-    pub(crate) key_id: Option<Box<str>>,
-    kind: Option<Box<str>>,
+    pub(crate) key_id: Option<Cow<'a, str>>,
+    kind: Option<Cow<'a, str>>,
 }
 
 /// Text that borrows from the JSON where nothing in it is escaped.
@@ -96,13 +101,9 @@ struct Members<'a> {
     zip: Option<IgnoredAny>,
 }
 
-impl Header {
-    /// Decodes and reads a header.
-    pub(crate) fn decode(part: &str) -> Result<Self, JwtError> {
-        Self::read(&decode_text(part)?)
-    }
-
-    fn read(json: &str) -> Result<Self, JwtError> {
+impl<'a> Header<'a> {
+    /// Reads a header.
+    pub(crate) fn read(json: &'a str) -> Result<Self, JwtError> {
         // Serde would take an array for the struct, too.
         if !json.starts_with('{') {
             return Err(JwtError::Malformed);
@@ -115,11 +116,11 @@ impl Header {
         }
         let name = members.alg.ok_or(JwtError::Malformed)?;
         let algorithm = Algorithm::from_header(&name.0).ok_or(JwtError::AlgorithmNotAllowed)?;
-        let key_id = members.kid.map(|kid| kid.0.as_ref().into());
-        if key_id.as_ref().is_some_and(|kid: &Box<str>| kid.is_empty() || kid.len() > LONGEST_KEY_ID) {
+        let key_id = members.kid.map(|kid| kid.0);
+        if key_id.as_ref().is_some_and(|kid| kid.is_empty() || kid.len() > LONGEST_KEY_ID) {
             return Err(JwtError::UnknownKey);
         }
-        Ok(Self { algorithm, key_id, kind: members.typ.map(|typ| typ.0.as_ref().into()) })
+        Ok(Self { algorithm, key_id, kind: members.typ.map(|typ| typ.0) })
     }
 
     /// Whether `typ` is one of `types`, which are in lower case, without `application/`, `""` for an absent one (RFC
@@ -137,20 +138,20 @@ impl Header {
 /// The headers of tokens that were verified lately. An issuer's tokens have one header per key, so that it need not be
 /// read anew for each; what nobody vouched for does not get in.
 #[derive(Debug, Default)]
-pub(crate) struct KnownHeaders(RwLock<Vec<(Box<str>, Arc<Header>)>>);
+pub(crate) struct KnownHeaders(RwLock<Vec<(Box<str>, Arc<Header<'static>>)>>);
 
 impl KnownHeaders {
     /// More than this no issuer has in use at once; a look goes through all of them.
     const MOST: usize = 8;
 
     /// The header that this text stands for, if it is known.
-    pub(crate) fn get(&self, part: &str) -> Option<Arc<Header>> {
+    pub(crate) fn get(&self, part: &str) -> Option<Arc<Header<'static>>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.iter().find(|(text, _)| **text == *part).map(|(_, header)| header.clone())
     }
 
     /// Remembers the header of a token that was verified, in place of the oldest.
-    pub(crate) fn insert(&self, part: &str, header: &Arc<Header>) {
+    pub(crate) fn insert(&self, part: &str, header: Header<'_>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if known.iter().any(|(text, _)| **text == *part) {
             return;
@@ -158,7 +159,10 @@ impl KnownHeaders {
         if known.len() >= Self::MOST {
             known.remove(0);
         }
-        known.push((part.into(), header.clone()));
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let header =
+            Header { algorithm: header.algorithm, key_id: header.key_id.map(owned), kind: header.kind.map(owned) };
+        known.push((part.into(), Arc::new(header)));
     }
 }
 
@@ -185,7 +189,7 @@ mod tests {
         Compact::split(token, 100)
     }
 
-    fn header(json: &str) -> Result<Header, JwtError> {
+    fn header(json: &str) -> Result<Header<'_>, JwtError> {
         Header::read(json)
     }
 
@@ -255,10 +259,9 @@ mod tests {
     #[test]
     fn known_headers_are_few_and_the_oldest_goes_first() {
         let known = KnownHeaders::default();
-        let header = Arc::new(header(r#"{"alg":"RS256"}"#).unwrap());
         for n in 0..=KnownHeaders::MOST {
-            known.insert(&n.to_string(), &header);
-            known.insert(&n.to_string(), &header);
+            known.insert(&n.to_string(), header(r#"{"alg":"RS256"}"#).unwrap());
+            known.insert(&n.to_string(), header(r#"{"alg":"RS256"}"#).unwrap());
         }
         assert!(known.get("0").is_none());
         assert!((1..=KnownHeaders::MOST).all(|n| known.get(&n.to_string()).is_some()));

@@ -162,26 +162,28 @@ impl Verifier {
 
     fn examine(&self, token: &str) -> Result<Verified, Stop<'_>> {
         let compact = Compact::split(token, self.options.longest)?;
-        let known = self.headers.get(compact.header);
-        let is_new = known.is_none();
-        let header = match known {
-            Some(header) => header,
-            None => Arc::new(Header::decode(compact.header)?),
-        };
+        if let Some(header) = self.headers.get(compact.header) {
+            return self.examine_with(token, &compact, &header);
+        }
+        let text = compact.header()?;
+        let header = Header::read(&text)?;
+        let verified = self.examine_with(token, &compact, &header)?;
+        self.headers.insert(compact.header, header);
+        Ok(verified)
+    }
+
+    fn examine_with(&self, token: &str, compact: &Compact<'_>, header: &Header<'_>) -> Result<Verified, Stop<'_>> {
         let payload = compact.payload()?;
         let claims = Registered::read(&payload)?;
-        let issuer = self.issuer_of(&header, &claims)?;
+        let issuer = self.issuer_of(header, &claims)?;
         claims.in_time(self.clock.now(), self.options.leeway)?;
         let keys = keys_of(issuer, header.key_id.as_deref())?;
-        self.check_signature(token, &compact, &header, &keys)?;
-        if is_new {
-            self.headers.insert(compact.header, &header);
-        }
+        self.check_signature(token, compact, header, &keys)?;
         Ok(claims.verified(&payload, issuer)?)
     }
 
     /// The first entry that the token fits; otherwise why it does not fit the first entry of its issuer.
-    fn issuer_of(&self, header: &Header, claims: &Registered<'_>) -> Result<&TrustedIssuer, JwtError> {
+    fn issuer_of(&self, header: &Header<'_>, claims: &Registered<'_>) -> Result<&TrustedIssuer, JwtError> {
         let name = claims.issuer().ok_or(JwtError::UnknownIssuer)?;
         let mut misfit = None;
         for issuer in self.issuers.iter().filter(|issuer| issuer.issuer == name) {
@@ -203,7 +205,7 @@ impl Verifier {
         &self,
         token: &str,
         compact: &Compact<'_>,
-        header: &Header,
+        header: &Header<'_>,
         keys: &KeySet,
     ) -> Result<(), JwtError> {
         let id = header.key_id.as_deref();

@@ -45,7 +45,8 @@ impl Failure {
     }
 }
 
-/// What an answer of the token endpoint means. `sent` are the secrets of the request: words that repeat one are not kept.
+/// What an answer of the token endpoint means. `sent` are the secrets of the request: words that repeat one are not
+/// kept.
 pub(crate) fn read(answer: &Answer, sent: &[&Secret]) -> Result<TokenAnswer, Failure> {
     let status = answer.status;
     let away = |what: String| Failure::Unavailable {

@@ -1,4 +1,5 @@
-//! The authorization request (RFC 6749, section 4.1.1; RFC 7636, section 4.3; OpenID Connect Core 1.0, section 3.1.2.1).
+//! The authorization request (RFC 6749, section 4.1.1; RFC 7636, section 4.3; OpenID Connect Core 1.0, section
+//! 3.1.2.1).
 
 use authchain_core::{Email, Scopes, Secret};
 use url::Url;

@@ -63,8 +63,8 @@ impl ProviderClient {
         self.provider.authorization_url(request)
     }
 
-    /// Turns the code of a finished sign-in into a credential (RFC 6749, section 4.1.3), and says who signed in. `asked` are
-    /// the scopes of the authorization request: they were granted when the answer names none (section 5.1).
+    /// Turns the code of a finished sign-in into a credential (RFC 6749, section 4.1.3), and says who signed in.
+    /// `asked` are the scopes of the authorization request: they were granted when the answer names none (section 5.1).
     ///
     /// # Errors
     /// [`AuthError::UpstreamUnavailable`] when there is no answer, [`AuthError::UpstreamRefused`] when the provider refuses
@@ -123,8 +123,8 @@ impl ProviderClient {
         Ok(SignedIn { credential, email, subject: verified.subject })
     }
 
-    /// A new access token (RFC 6749, section 6). What comes back is the whole credential: the old refresh token stays where
-    /// none came, the scopes stay where none are named. Requests that are not answered are sent again within the
+    /// A new access token (RFC 6749, section 6). What comes back is the whole credential: the old refresh token stays
+    /// where none came, the scopes stay where none are named. Requests that are not answered are sent again within the
     /// [`RetryPolicy`].
     ///
     /// It always goes to this provider's token endpoint, whatever address is stored: a secret is not sent where a file

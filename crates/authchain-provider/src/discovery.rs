@@ -51,8 +51,8 @@ struct Document {
 impl Provider {
     /// Any OpenID provider, from the document under its `/.well-known/openid-configuration`.
     ///
-    /// `offline_access` is asked for where it is announced (OpenID Connect Core 1.0, section 11). A provider that lists no
-    /// PKCE methods is sent S256 all the same: whoever does not know it ignores it.
+    /// `offline_access` is asked for where it is announced (OpenID Connect Core 1.0, section 11). A provider that lists
+    /// no PKCE methods is sent S256 all the same: whoever does not know it ignores it.
     ///
     /// # Errors
     /// [`DiscoveryError`] when the document is unreadable, of another issuer, or offers less than a safe flow needs.

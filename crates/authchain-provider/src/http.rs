@@ -10,9 +10,9 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// No provider is believed when it wants to be left alone for longer.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
-/// The HTTP client that every request to a provider goes through: redirects are not followed (a token endpoint has none,
-/// and a secret must not travel where a redirect points), connecting takes at most 5 seconds, silence at most 10, all
-/// together at most 15. Build it once and clone it: clones share connections.
+/// The HTTP client that every request to a provider goes through: redirects are not followed (a token endpoint has
+/// none, and a secret must not travel where a redirect points), connecting takes at most 5 seconds, silence at most 10,
+/// all together at most 15. Build it once and clone it: clones share connections.
 ///
 /// # Errors
 /// [`AuthError::Configuration`] when the TLS set-up of this machine cannot be used.

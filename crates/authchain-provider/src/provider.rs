@@ -65,13 +65,13 @@ pub struct Provider {
     pub consent_params: Vec<(String, String)>,
     /// Asked for at every sign-in, so that the answer says who signed in.
     pub identity_scopes: Scopes,
-    /// Whether an address counts only when the provider says that it is verified (`email_verified`). Some providers let a
-    /// tenant put any address there, so switch it off only for one that you run yourself.
+    /// Whether an address counts only when the provider says that it is verified (`email_verified`). Some providers let
+    /// a tenant put any address there, so switch it off only for one that you run yourself.
     pub email_must_be_verified: bool,
     /// How long an access token lives when the answer does not say; `None`: it does not expire.
     pub life_when_untold: Option<Duration>,
-    /// How long grants live while the provider still takes our client for a test. There is no way to ask, so a grant that
-    /// dies at that age is reported with this as the likely reason.
+    /// How long grants live while the provider still takes our client for a test. There is no way to ask, so a grant
+    /// that dies at that age is reported with this as the likely reason.
     pub testing_grants_live: Option<Duration>,
     /// Scopes that are granted apart from all others.
     pub exclusive: Vec<ExclusiveGroup>,
@@ -116,8 +116,8 @@ impl Provider {
         }
     }
 
-    /// A stand-in for Google: the same provider with its endpoints under another base, whose address (without a slash at
-    /// its end) is the issuer.
+    /// A stand-in for Google: the same provider with its endpoints under another base, whose address (without a slash
+    /// at its end) is the issuer.
     pub fn google_at(base: &Url, client: OAuthClient) -> Self {
         let issuer = base.as_str().trim_end_matches('/').to_owned();
         let under = |path: &str| {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use authchain_core::{AuthError, Cause, CredentialKey, Email, SignIn};
 
-/// Why a refresh brought no new access token. Only [`RefreshError::Refused`] says anything about the credential; after all
-/// others it is as good as before.
+/// Why a refresh brought no new access token. Only [`RefreshError::Refused`] says anything about the credential; after
+/// all others it is as good as before.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {

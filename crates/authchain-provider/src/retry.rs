@@ -28,8 +28,8 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after the `failures`th failure (1 is the first): doubled each time, between half and the whole of it by
-    /// chance, so that those who failed together do not come back together.
+    /// The pause after the `failures`th failure (1 is the first): doubled each time, between half and the whole of it
+    /// by chance, so that those who failed together do not come back together.
     pub fn pause(&self, failures: u32) -> Duration {
         let doubled =
             self.first_pause.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX));

@@ -168,6 +168,9 @@ impl CredentialManager {
                 let event = taken_over.then(|| CredentialEvent::Refreshed { key: key.clone() });
                 return Flown { result: Ok(held.token.clone()), change: Change::Hold(held), event };
             }
+            if record.credential.refresh_token.is_none() {
+                return self.refuse(key, &record, SignIn::NoRefreshToken);
+            }
             if let Some(error) = upstream.outage.answer(now) {
                 return self.give_up(key, &record, error);
             }
@@ -295,7 +298,7 @@ impl CredentialManager {
             }
         }
         Ok(Winner::Nobody)
-    }
+    } // x
 
     /// Writes down that only a new sign-in helps. `Err`: somebody changed the credential meanwhile, look again.
     async fn mark(

@@ -1,7 +1,8 @@
-//! What is in memory of each credential: the token to hand out, what is known to be wrong, the refresh that is under way.
+//! What is in memory of each credential: the token to hand out, what is known to be wrong, the refresh that is under
+//! way.
 //!
-//! Sharded, and each lock is held for a look or a change and never across an await. Refresh tokens are not here, save those
-//! that the store did not take.
+//! Sharded, and each lock is held for a look or a change and never across an await. Refresh tokens are not here, save
+//! those that the store did not take.
 
 use std::{
     collections::HashMap,
@@ -236,7 +237,8 @@ impl Memory {
         })
     }
 
-    /// What somebody else than a flight found out: all that was known is replaced, and a flight under way is superseded.
+    /// What somebody else than a flight found out: all that was known is replaced, and a flight under way is
+    /// superseded.
     pub(super) fn settle(&self, key: &CredentialKey, held: Option<Held>) {
         self.update(key, |entry| *entry = Entry { held, ..Entry::default() });
     }

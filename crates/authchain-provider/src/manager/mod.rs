@@ -47,10 +47,11 @@ pub struct RefreshOptions {
     /// How long a failure is remembered where the provider names no time: those who ask meanwhile get the same error
     /// without the provider being asked.
     pub failure_memory: Duration,
-    /// The pauses before the store is read again after an `invalid_grant`, for the token of another process that was first.
+    /// The pauses before the store is read again after an `invalid_grant`, for the token of another process that was
+    /// first.
     pub winner_waits: Vec<Duration>,
-    /// A store that takes longer for a write counts as failing: those who wait for the token have waited enough. What is
-    /// given up may still be written; the next write finds out.
+    /// A store that takes longer for a write counts as failing: those who wait for the token have waited enough. What
+    /// is given up may still be written; the next write finds out.
     pub save_patience: Duration,
     /// The first and the longest pause between attempts to save a token that the store did not take.
     pub save_pauses: (Duration, Duration),
@@ -72,11 +73,13 @@ impl Default for RefreshOptions {
     }
 }
 
-/// The [`TokenSource`] over a store: access tokens from memory where they are valid, otherwise one refresh for all who wait.
+/// The [`TokenSource`] over a store: access tokens from memory where they are valid, otherwise one refresh for all who
+/// wait.
 ///
 /// - A token in memory is handed out without I/O; shortly before its end it is renewed in the background.
 /// - Of many who need a refresh one flight asks the provider, in a task of its own. All get its token, or its error.
-/// - What a refresh brought is stored, by compare and swap, before anybody is answered. If the store does not take it, it is
+/// - What a refresh brought is stored, by compare and swap, before anybody is answered. If the store does not take it,
+///   it is
 ///   served all the same, reported, and saved as soon as that works.
 /// - Several processes on one store do not hurt one another: whoever is first wins, the others take the winner's token.
 /// - Only the provider's `invalid_grant` ends a credential, and only after a look whether another process was first.
@@ -120,8 +123,8 @@ impl CredentialManager {
         })
     }
 
-    /// The token in memory, if it is valid and covers `scopes`. No I/O, and no lock that anyone holds across I/O. Near its end
-    /// it starts the renewal in the background, so it is called within a Tokio runtime.
+    /// The token in memory, if it is valid and covers `scopes`. No I/O, and no lock that anyone holds across I/O. Near
+    /// its end it starts the renewal in the background, so it is called within a Tokio runtime.
     pub fn cached(&self, key: &CredentialKey, scopes: &Scopes) -> Option<AccessToken> {
         let now = self.clock.now();
         let (token, renew) = self.memory.look(key, |entry| {
@@ -135,8 +138,8 @@ impl CredentialManager {
         self.covers(scopes, &token.scopes).then_some(token)
     }
 
-    /// Whether it is known that only a new sign-in helps. One atomic load while nobody needs to. What another process heals
-    /// is noticed within seconds.
+    /// Whether it is known that only a new sign-in helps. One atomic load while nobody needs to. What another process
+    /// heals is noticed within seconds.
     pub fn needs_sign_in(&self, key: &CredentialKey) -> bool {
         if !self.memory.anybody_refused() {
             return false;
@@ -150,8 +153,8 @@ impl CredentialManager {
         true
     }
 
-    /// Stores what a sign-in brought, over what was stored before: a sign-in that brought no refresh token keeps the old
-    /// one. It is stored when this returns, and a credential that needed a sign-in needs none any more.
+    /// Stores what a sign-in brought, over what was stored before: a sign-in that brought no refresh token keeps the
+    /// old one. It is stored when this returns, and a credential that needed a sign-in needs none any more.
     ///
     /// # Errors
     /// [`AuthError::SignInNeeded`] with [`SignIn::WrongAccount`] when somebody else signed in than `key` names, with nothing
@@ -183,8 +186,8 @@ impl CredentialManager {
         Ok(self.load(key).await?.map(|record| record.credential))
     }
 
-    /// Removes a credential here and revokes it at the provider. Neither waits for the other to succeed: what the provider
-    /// did is the answer, and a credential that cannot be read is removed too.
+    /// Removes a credential here and revokes it at the provider. Neither waits for the other to succeed: what the
+    /// provider did is the answer, and a credential that cannot be read is removed too.
     ///
     /// # Errors
     /// [`AuthError::Store`] when it could not be removed here; it was revoked all the same if that was possible.
@@ -207,8 +210,8 @@ impl CredentialManager {
         Ok(revocation)
     }
 
-    /// The provider's API does not take this token although its time is not over: it is not handed out again, and the next
-    /// who asks gets a new one.
+    /// The provider's API does not take this token although its time is not over: it is not handed out again, and the
+    /// next who asks gets a new one.
     pub fn reject(&self, key: &CredentialKey, token: &AccessToken) {
         self.memory.update(key, |entry| {
             if entry.held.as_ref().is_none_or(|held| held.token.secret() == token.secret()) {
@@ -237,8 +240,8 @@ impl CredentialManager {
         result
     }
 
-    /// What happens to credentials from now on. A listener that is more than 1,024 events behind misses some and is told
-    /// so.
+    /// What happens to credentials from now on. A listener that is more than 1,024 events behind misses some and is
+    /// told so.
     pub fn subscribe(&self) -> broadcast::Receiver<CredentialEvent> {
         self.events.subscribe()
     }

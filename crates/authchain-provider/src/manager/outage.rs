@@ -1,5 +1,5 @@
-//! One outage is not asked about by everybody: when a provider failed for several accounts in a row, all others are told
-//! so without asking it, and one at a time looks whether it is back.
+//! One outage is not asked about by everybody: when a provider failed for several accounts in a row, all others are
+//! told so without asking it, and one at a time looks whether it is back.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,8 +8,8 @@ use std::{
 
 use authchain_core::{AuthError, Cause, CredentialKey, Timestamp};
 
-/// So many accounts in a row have to fail before the provider counts as down. One account alone may have a trouble of its
-/// own.
+/// So many accounts in a row have to fail before the provider counts as down. One account alone may have a trouble of
+/// its own.
 const ACCOUNTS: u32 = 3;
 
 #[derive(Default)]

@@ -28,8 +28,8 @@ pub(super) enum Resolution {
     Ours(Box<Credential>),
 }
 
-/// Decides between `ours` and `theirs`, both made from `base`. The refresh token decides, because a rotated one makes its
-/// predecessor worthless: whoever has a new one has the live grant, and of two the one that is stored first wins.
+/// Decides between `ours` and `theirs`, both made from `base`. The refresh token decides, because a rotated one makes
+/// its predecessor worthless: whoever has a new one has the live grant, and of two the one that is stored first wins.
 pub(super) fn resolve(base: &Credential, ours: &Credential, theirs: &Credential) -> Resolution {
     let rotated = |one: &Credential| one.refresh_token != base.refresh_token;
     if rotated(theirs) {
@@ -52,9 +52,9 @@ pub(super) fn resolve(base: &Credential, ours: &Credential, theirs: &Credential)
     }))
 }
 
-/// What is stored after a sign-in over what was stored before. A sign-in that brought no refresh token keeps the old one
-/// (Google sends one at the first consent only) if it is of the same account and client and not known to be dead; then
-/// what was granted before counts on. A sign-in with its own refresh token says itself what that is good for.
+/// What is stored after a sign-in over what was stored before. A sign-in that brought no refresh token keeps the old
+/// one (Google sends one at the first consent only) if it is of the same account and client and not known to be dead;
+/// then what was granted before counts on. A sign-in with its own refresh token says itself what that is good for.
 pub(super) fn merge_sign_in(before: Option<&Credential>, signed_in: Credential) -> Credential {
     let Some(before) = before else { return signed_in };
     let same_account = match (&before.subject, &signed_in.subject) {

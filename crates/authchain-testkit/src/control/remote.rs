@@ -25,7 +25,7 @@ enum Command {
     Delay { endpoint: Endpoint, millis: u64 },
     Fail { endpoint: Endpoint, status: u16, times: Option<u64> },
     Inject { endpoint: Endpoint, fault: Fault, times: Option<u64> },
-    Heal,
+    Heal {},
     RefuseRefresh { words: Option<String> },
     OmitRefreshToken { on: bool },
     RotateRefreshTokens { on: bool },
@@ -34,15 +34,15 @@ enum Command {
     WrongAudience { on: bool },
     WrongEmail { email: Option<Email> },
     IdTokenSkew { seconds: i64 },
-    RotateKeys,
-    ExpireAccessTokens,
+    RotateKeys {},
+    ExpireAccessTokens {},
     AccessTokenLife { seconds: u64 },
     GrantOnly { scopes: Option<Scopes> },
     SignInAs { email: Option<Email> },
     AutoApprove { on: bool },
     RefuseAuthorize { error: Option<String> },
     DeadEnd { error: Option<String> },
-    ResetCounters,
+    ResetCounters {},
 }
 
 /// One command, or a list of them; the error says what is wrong with it.
@@ -64,7 +64,7 @@ async fn control(
     let commands = read(json).map_err(|error| (StatusCode::BAD_REQUEST, Json(json!({"error": error}))))?;
     let done = commands.len();
     for command in commands {
-        if matches!(command, Command::RotateKeys) {
+        if matches!(command, Command::RotateKeys {}) {
             let control = control.clone();
             // Making a key takes a while; a task that cannot be joined was cancelled with the server.
             let _ = tokio::task::spawn_blocking(move || control.rotate_keys()).await;
@@ -96,7 +96,7 @@ impl Control {
             Command::Delay { endpoint, millis } => self.delay(endpoint, Duration::from_millis(millis)),
             Command::Fail { endpoint, status, times } => self.fail(endpoint, status, times.unwrap_or(1)),
             Command::Inject { endpoint, fault, times } => self.inject(endpoint, fault, times.unwrap_or(1)),
-            Command::Heal => self.heal(),
+            Command::Heal {} => self.heal(),
             Command::RefuseRefresh { words } => self.refuse_refresh(words.as_deref()),
             Command::OmitRefreshToken { on } => self.omit_refresh_token(on),
             Command::RotateRefreshTokens { on } => self.rotate_refresh_tokens(on),
@@ -105,15 +105,15 @@ impl Control {
             Command::WrongAudience { on } => self.wrong_audience(on),
             Command::WrongEmail { email } => self.wrong_email(email.as_ref()),
             Command::IdTokenSkew { seconds } => self.id_token_skew(seconds),
-            Command::RotateKeys => self.rotate_keys(),
-            Command::ExpireAccessTokens => self.expire_access_tokens(),
+            Command::RotateKeys {} => self.rotate_keys(),
+            Command::ExpireAccessTokens {} => self.expire_access_tokens(),
             Command::AccessTokenLife { seconds } => self.access_token_life(Duration::from_secs(seconds)),
             Command::GrantOnly { scopes } => self.grant_only(scopes.as_ref()),
             Command::SignInAs { email } => self.sign_in_as(email.as_ref()),
             Command::AutoApprove { on } => self.auto_approve(on),
             Command::RefuseAuthorize { error } => self.refuse_authorize(error.as_deref()),
             Command::DeadEnd { error } => self.dead_end(error.as_deref()),
-            Command::ResetCounters => self.reset_counters(),
+            Command::ResetCounters {} => self.reset_counters(),
         }
     }
 }

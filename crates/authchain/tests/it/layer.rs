@@ -120,3 +120,28 @@ async fn the_service_that_was_polled_ready_is_the_one_that_is_called() {
         assert!(!broken.load(Ordering::SeqCst), "called without being ready");
     }
 }
+
+#[tokio::test]
+async fn in_plain_hyper_the_layer_guards_a_service() {
+    use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+
+    let inner = tower::service_fn(|request: Request<hyper::body::Incoming>| async move {
+        let caller = request.extensions().get::<AuthContext>().map(|auth| auth.principal().user.to_string());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(caller.unwrap_or_default())))
+    });
+    let service = TowerToHyperService::new(layer(true).layer(inner));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.unwrap();
+    });
+
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    for (token, expected) in [(Some("good"), "ann"), (None, "missing_credential")] {
+        let response = sender.send_request(request(token).map(|()| Empty::<Bytes>::new())).await.unwrap();
+        assert!(text(response).await.contains(expected));
+    }
+}

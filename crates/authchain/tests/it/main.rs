@@ -5,3 +5,4 @@ mod layer;
 mod local_user;
 mod sessions;
 mod support;
+mod tokens;

@@ -11,7 +11,7 @@ use authchain::core::{
 };
 
 /// A principal by its name.
-pub fn person(name: &str) -> Arc<Principal> {
+pub(crate) fn person(name: &str) -> Arc<Principal> {
     Arc::new(Principal {
         user: UserId::new(name).unwrap(),
         email: None,
@@ -26,27 +26,27 @@ pub fn person(name: &str) -> Arc<Principal> {
 
 /// What a scripted tier does with the bearer token it is meant for.
 #[derive(Clone)]
-pub enum Script {
+pub(crate) enum Script {
     Known(Arc<Principal>),
     Bad,
     Down,
 }
 
 /// Answers one bearer token as scripted, and is silent about all others. `waits`: only when asked to.
-pub struct Scripted {
-    pub name: &'static str,
-    pub token: &'static str,
-    pub script: Script,
-    pub waits: bool,
-    pub asked: Arc<AtomicUsize>,
+pub(crate) struct Scripted {
+    pub(crate) name: &'static str,
+    pub(crate) token: &'static str,
+    pub(crate) script: Script,
+    pub(crate) waits: bool,
+    pub(crate) asked: Arc<AtomicUsize>,
 }
 
 impl Scripted {
-    pub fn new(name: &'static str, token: &'static str, script: Script) -> Self {
+    pub(crate) fn new(name: &'static str, token: &'static str, script: Script) -> Self {
         Self { name, token, script, waits: false, asked: Arc::default() }
     }
 
-    pub fn waiting(mut self) -> Self {
+    pub(crate) fn waiting(mut self) -> Self {
         self.waits = true;
         self
     }
@@ -90,7 +90,7 @@ impl Resolver for Scripted {
     }
 }
 
-pub fn request(token: Option<&str>) -> http::Request<()> {
+pub(crate) fn request(token: Option<&str>) -> http::Request<()> {
     let mut request = http::Request::get("/mcp");
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));

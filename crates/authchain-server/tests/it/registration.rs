@@ -1,0 +1,260 @@
+//! Numbers 6 and 7 of the checklist, cases R1 to R17: each client's own registration body.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::world::{World, text};
+
+/// What clients in the field send; case and body.
+fn fixtures() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "R1 Cursor",
+            json!({
+                "client_name": "Cursor",
+                "redirect_uris": [
+                    "cursor://anysphere.cursor-mcp/oauth/callback",
+                    "https://www.cursor.com/agents/mcp/oauth/callback",
+                    "http://localhost:8787/callback"
+                ],
+                "grant_types": ["authorization_code", "refresh_token"],
+                "response_types": ["code"],
+                "token_endpoint_auth_method": "none",
+                "application_type": "web"
+            }),
+        ),
+        (
+            "R2 Cursor, only its own scheme, web",
+            json!({"client_name": "Cursor", "redirect_uris": ["cursor://anysphere.cursor-mcp/oauth/callback"], "token_endpoint_auth_method": "none", "application_type": "web"}),
+        ),
+        (
+            "R2 Cursor, application type missing",
+            json!({"client_name": "Cursor", "redirect_uris": ["cursor://anysphere.cursor-retrieval/oauth/user-x/callback"], "token_endpoint_auth_method": "none"}),
+        ),
+        (
+            "R2 Cursor, native",
+            json!({"client_name": "Cursor", "redirect_uris": ["cursor://anysphere.cursor-mcp/oauth/callback"], "token_endpoint_auth_method": "none", "application_type": "native"}),
+        ),
+        (
+            "R3 VS Code",
+            json!({
+                "client_name": "Visual Studio Code",
+                "client_uri": "https://code.visualstudio.com",
+                "grant_types": ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
+                "response_types": ["code"],
+                "redirect_uris": [
+                    "https://insiders.vscode.dev/redirect",
+                    "https://vscode.dev/redirect",
+                    "http://127.0.0.1/",
+                    "http://127.0.0.1:33418/"
+                ],
+                "token_endpoint_auth_method": "none",
+                "application_type": "native"
+            }),
+        ),
+        (
+            "R4 claude.ai, with a secret",
+            json!({"client_name": "Claude", "redirect_uris": ["https://claude.ai/api/mcp/auth_callback"], "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"], "token_endpoint_auth_method": "client_secret_post", "scope": "openid"}),
+        ),
+        (
+            "R4 claude.ai, public",
+            json!({"client_name": "Claude", "redirect_uris": ["https://claude.ai/api/mcp/auth_callback", "https://claude.com/api/mcp/auth_callback"], "token_endpoint_auth_method": "none"}),
+        ),
+        (
+            "R6 ChatGPT",
+            json!({"client_name": "ChatGPT", "redirect_uris": ["https://chatgpt.com/connector/oauth/AbC-123_x"], "token_endpoint_auth_method": "client_secret_basic"}),
+        ),
+        (
+            "R6 ChatGPT, legacy",
+            json!({"client_name": "ChatGPT", "redirect_uris": ["https://chatgpt.com/connector_platform_oauth_redirect"], "token_endpoint_auth_method": "none"}),
+        ),
+        (
+            "R7 Codex",
+            json!({"client_name": "Codex", "redirect_uris": ["http://127.0.0.1:45012/callback"], "grant_types": ["authorization_code", "refresh_token"], "token_endpoint_auth_method": "none", "response_types": ["code"]}),
+        ),
+        (
+            "R9 Gemini CLI",
+            json!({"client_name": "Gemini CLI MCP Client", "redirect_uris": ["http://localhost:7777/oauth/callback"], "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"], "token_endpoint_auth_method": "none", "scope": ""}),
+        ),
+        (
+            "R10 mcp-remote",
+            json!({"client_name": "MCP CLI Proxy", "redirect_uris": ["http://localhost:3334/oauth/callback"], "scope": "openid email profile", "token_endpoint_auth_method": "none", "software_id": "2e6dc280-f3c3-4e01-99a7-8181dbd1d23d"}),
+        ),
+        (
+            "R10 Inspector",
+            json!({"client_name": "MCP Inspector", "client_uri": "https://github.com/modelcontextprotocol/inspector", "redirect_uris": ["http://localhost:6274/oauth/callback", "http://localhost:6274/oauth/callback/debug"], "scope": "openid offline_access", "token_endpoint_auth_method": "none"}),
+        ),
+        (
+            "R15 n8n",
+            json!({"client_name": "n8n", "redirect_uris": ["https://n8n.example.com/rest/oauth2-credential/callback"], "token_endpoint_auth_method": "client_secret_post"}),
+        ),
+        (
+            "R15 n8n Cloud",
+            json!({"client_name": "n8n", "redirect_uris": ["https://oauth.n8n.cloud/oauth2/callback"], "token_endpoint_auth_method": "client_secret_basic"}),
+        ),
+        ("no method named", json!({"redirect_uris": ["https://client.example/cb"]})),
+    ]
+}
+
+#[tokio::test]
+async fn every_client_in_the_field_registers_and_gets_what_it_asked_for() {
+    let world = World::new().await;
+    for (case, body) in fixtures() {
+        let (status, answer) = world.register(&body).await;
+        assert_eq!(status, 201, "{case}: {answer}");
+        assert_eq!(answer["redirect_uris"], body["redirect_uris"], "{case}");
+        let asked = body.get("token_endpoint_auth_method").and_then(Value::as_str).unwrap_or("client_secret_basic");
+        assert_eq!(answer["token_endpoint_auth_method"], asked, "{case}");
+        assert_eq!(answer["grant_types"], json!(["authorization_code", "refresh_token"]), "{case}");
+        assert_eq!(answer["response_types"], json!(["code"]), "{case}");
+        assert!(answer["client_id_issued_at"].is_i64(), "{case}");
+        assert!(!text(&answer, "scope").is_empty(), "{case}: R7, R8: the answer always has a scope");
+        let fields = answer.as_object().unwrap();
+        if asked == "none" {
+            assert!(!fields.contains_key("client_secret"), "{case}: R5");
+            assert!(!fields.contains_key("client_secret_expires_at"), "{case}: R5");
+        } else {
+            assert!(text(&answer, "client_secret").len() >= 43, "{case}");
+            let life = answer["client_secret_expires_at"].as_i64().unwrap() - answer["client_id_issued_at"].as_i64().unwrap();
+            assert_eq!(life, 24 * 60 * 60, "{case}");
+        }
+        if let Some(kind) = body.get("application_type") {
+            assert_eq!(answer["application_type"], *kind, "{case}");
+        }
+        assert!(text(&answer, "client_id").len() < 600, "{case}: {} characters", text(&answer, "client_id").len());
+    }
+}
+
+#[tokio::test]
+async fn the_alias_registers_as_well() {
+    let world = World::new().await;
+    let (_, body) = fixtures().swap_remove(0);
+    let answer = world.http.post(world.at("/register")).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+}
+
+#[tokio::test]
+async fn what_is_dangerous_is_refused_as_json() {
+    let world = World::new().await;
+    for uri in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "vbscript:x",
+        "blob:https://client.example/x",
+        "https://client.example/cb#fragment",
+        "https://user:password@client.example/cb",
+        "http://client.example/cb",
+        "https://*.example/cb",
+        "http://localhost.evil.example/cb",
+        "https://client.example\\@evil.example/cb",
+    ] {
+        let body = json!({"redirect_uris": ["https://client.example/cb", uri], "token_endpoint_auth_method": "none"});
+        let answer = world.http.post(world.at("/oauth/register")).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{uri}");
+        assert_eq!(answer.headers()["content-type"], "application/json", "{uri}");
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(answer["error"], "invalid_redirect_uri", "{uri}");
+        assert!(!text(&answer, "error_description").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_registration_is_refused() {
+    let world = World::new().await;
+    for (body, error) in [
+        ("", "invalid_client_metadata"),
+        ("[]", "invalid_client_metadata"),
+        ("{", "invalid_client_metadata"),
+        ("{}", "invalid_redirect_uri"),
+        (r#"{"redirect_uris":["https://a.example/cb"],"token_endpoint_auth_method":"magic"}"#, "invalid_client_metadata"),
+    ] {
+        let answer = world.http.post(world.at("/oauth/register")).body(body).send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{body}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["error"], error, "{body}");
+    }
+    let endless = format!(r#"{{"client_name":"{}"}}"#, "x".repeat(70_000));
+    assert_eq!(world.http.post(world.at("/oauth/register")).body(endless).send().await.unwrap().status(), 413);
+}
+
+#[tokio::test]
+async fn the_same_public_client_twice_is_one_client_and_confidential_ones_are_never_one() {
+    let world = World::new().await;
+    // Well inside a window, so that the test does not stand on its edge.
+    let now = authchain::core::Clock::now(&*world.clock).0;
+    world.clock.advance(Duration::from_secs(u64::try_from(600 - now.rem_euclid(600)).unwrap()));
+    for (case, body) in fixtures() {
+        let (first, second) = (world.register(&body).await.1, world.register(&body).await.1);
+        if text(&first, "token_endpoint_auth_method") == "none" {
+            assert_eq!(first["client_id"], second["client_id"], "{case}");
+        } else {
+            assert_ne!(first["client_id"], second["client_id"], "{case}");
+            assert_ne!(first["client_secret"], second["client_secret"], "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registration_is_read_changed_and_deleted_with_its_own_token_only() {
+    let world = World::new().await;
+    for (case, body) in fixtures() {
+        let (_, answer) = world.register(&body).await;
+        let (address, token) = (text(&answer, "registration_client_uri"), text(&answer, "registration_access_token"));
+        let read = world.http.get(&address).bearer_auth(&token).send().await.unwrap();
+        assert_eq!(read.status(), 200, "{case}");
+        let read: Value = read.json().await.unwrap();
+        assert_eq!(read["client_id"], answer["client_id"], "{case}");
+        assert_eq!(read["client_secret"], answer["client_secret"], "{case}");
+        for wrong in ["", "x", &text(&answer, "client_id")] {
+            let refused = world.http.get(&address).bearer_auth(wrong).send().await.unwrap();
+            assert_eq!(refused.status(), 401, "{case}");
+        }
+
+        let mut changed = body.clone();
+        changed["client_name"] = "Renamed".into();
+        changed["client_id"] = answer["client_id"].clone();
+        let put = world.http.put(&address).bearer_auth(&token).json(&changed).send().await.unwrap();
+        assert_eq!(put.status(), 200, "{case}");
+        world.restart();
+        let read: Value = world.http.get(&address).bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+        assert_eq!(read["client_name"], "Renamed", "{case}");
+
+        assert_eq!(world.http.delete(&address).bearer_auth(&token).send().await.unwrap().status(), 204, "{case}");
+        assert_eq!(world.http.get(&address).bearer_auth(&token).send().await.unwrap().status(), 401, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn an_update_cannot_name_another_client_or_become_confidential() {
+    let world = World::new().await;
+    let body = json!({"redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": "none"});
+    let (_, answer) = world.register(&body).await;
+    let (address, token) = (text(&answer, "registration_client_uri"), text(&answer, "registration_access_token"));
+    for (change, error) in [
+        (json!({"client_id": "other"}), "invalid_request"),
+        (json!({"token_endpoint_auth_method": "client_secret_basic"}), "invalid_client_metadata"),
+        (json!({"redirect_uris": ["javascript:x"]}), "invalid_redirect_uri"),
+    ] {
+        let mut changed = body.clone();
+        changed.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let put = world.http.put(&address).bearer_auth(&token).json(&changed).send().await.unwrap();
+        assert_eq!(put.status(), 400, "{change}");
+        assert_eq!(put.json::<Value>().await.unwrap()["error"], error, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn the_registration_token_lives_a_day_beyond_its_last_use() {
+    let world = World::new().await;
+    let body = json!({"redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": "none"});
+    let (_, answer) = world.register(&body).await;
+    let (address, token) = (text(&answer, "registration_client_uri"), text(&answer, "registration_access_token"));
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(23 * 3600));
+        assert_eq!(world.http.get(&address).bearer_auth(&token).send().await.unwrap().status(), 200);
+    }
+    world.clock.advance(Duration::from_secs(25 * 3600));
+    assert_eq!(world.http.get(&address).bearer_auth(&token).send().await.unwrap().status(), 401);
+}

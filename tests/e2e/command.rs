@@ -1,0 +1,211 @@
+//! The commands other than `demo`: help, errors that say what to do, dev tokens, sign-in from a shell.
+
+use std::process::Output;
+
+use authchain_testkit::{Browser, Endpoint, StandIn, StandInOptions};
+use serde_json::{Value, json};
+
+use crate::{
+    journey::{ANN, ann_says, call, rpc},
+    program::{Program, Server, authchain, free_port, pointed_at, run, run_authchain},
+};
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// `authchain ARGS` with one more environment variable.
+async fn with_variable(args: &[&str], name: &str, value: &str) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    run(authchain(home.path()).args(args).env(name, value)).await
+}
+
+#[tokio::test]
+async fn every_command_explains_itself_with_an_example() {
+    let top = run_authchain(&["--help"]).await;
+    assert!(top.status.success());
+    for command in ["serve", "demo", "login", "token", "completions", "Exit codes"] {
+        assert!(stdout(&top).contains(command), "{command} is missing in\n{}", stdout(&top));
+    }
+    for command in [&["serve"][..], &["demo"], &["login"], &["token", "mint"], &["completions"]] {
+        let help = run_authchain(&[command, &["--help"]].concat()).await;
+        assert!(help.status.success());
+        let text = stdout(&help);
+        assert!(text.contains("Usage: authchain") && text.contains("Example"), "{command:?}:\n{text}");
+        assert!(text.contains(&format!("authchain {}", command.join(" "))), "{command:?}:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn completions_are_printed_for_each_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run_authchain(&["completions", shell]).await;
+        assert!(output.status.success());
+        assert!(stdout(&output).contains("authchain") && stdout(&output).contains("auto-approve"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_key_stops_the_start_and_is_named_with_its_variable() {
+    let output = with_variable(&["serve"], "AUTHCHAIN__STORAGE__MOED", "memory_only").await;
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    for word in ["storage.moed", "AUTHCHAIN__STORAGE__MOED", "storage.mode"] {
+        assert!(stderr(&output).contains(word), "no {word} in\n{}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_makes_no_sense_stops_the_start_and_is_named_with_its_variable() {
+    for (name, key, value) in [
+        ("AUTHCHAIN__STORAGE__MODE", "storage.mode", "fast"),
+        ("AUTHCHAIN__SERVER__PORT", "server.port", "many"),
+        ("AUTHCHAIN__SESSION__IDLE", "session.idle", "a while"),
+        ("AUTHCHAIN__CHAIN__TIERS", "chain.tiers", "jwt_claims,magic"),
+    ] {
+        let output = with_variable(&["serve"], name, value).await;
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", stderr(&output));
+        for word in [key, name] {
+            assert!(stderr(&output).contains(word), "no {word} in\n{}", stderr(&output));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_key_in_a_file_is_named_with_the_file() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("mine.toml");
+    std::fs::write(&file, "[server]\nprot = 9000\n").unwrap();
+    let output = run(authchain(home.path()).arg("serve").arg("--config").arg(&file)).await;
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    for word in ["server.prot", "mine.toml", "server.port"] {
+        assert!(stderr(&output).contains(word), "no {word} in\n{}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_a_google_client_says_which_settings_are_missing() {
+    let output = run_authchain(&["serve", "--port", "0"]).await;
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("GOOGLE_CLIENT_ID"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn an_error_for_programs_is_one_line_of_json() {
+    let output = with_variable(&["login", "--json"], "AUTHCHAIN__NO__SUCH", "1").await;
+    assert_eq!(output.status.code(), Some(2));
+    let error: Value = serde_json::from_str(stderr(&output).trim_end()).unwrap();
+    for key in ["code", "message", "fix"] {
+        assert!(error["error"][key].is_string(), "no {key} in {error}");
+    }
+    assert_eq!(stdout(&output), "", "standard output is for answers");
+}
+
+#[tokio::test]
+async fn a_dev_token_opens_a_server_that_was_told_so_and_no_other() {
+    let google = StandIn::start(StandInOptions::default()).await.unwrap();
+    let mut server = Server::start(&google, &[("AUTHCHAIN__DEV__ACCEPT_DEV_KEYS", "true")]).await;
+    let mint = ["token", "mint", "--email", ANN, "--scope", "drive.readonly", "--ttl", "1h", "--audience"];
+    let minted = run(authchain(&server.data()).args(mint).arg(server.mcp_url()).arg("--data").arg(server.data())).await;
+    assert!(minted.status.success(), "{}", stderr(&minted));
+    let token = stdout(&minted).trim_end().to_owned();
+    assert_eq!(token.split('.').count(), 3, "standard output is the token and nothing else");
+
+    let who = call(&server.mcp_url(), &token, "whoami", json!({})).await;
+    assert!(who.contains(ANN) && who.contains("drive.readonly"), "{who}");
+
+    server.restart_with("AUTHCHAIN__DEV__ACCEPT_DEV_KEYS", "false").await;
+    let answer = rpc(&server.mcp_url(), Some(&token), "tools/list", json!({})).await;
+    assert_eq!(answer.status(), 401);
+    let challenge = answer.headers()["www-authenticate"].to_str().unwrap().to_owned();
+    assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+}
+
+#[tokio::test]
+async fn a_dev_token_for_another_server_is_refused() {
+    let google = StandIn::start(StandInOptions::default()).await.unwrap();
+    let server = Server::start(&google, &[("AUTHCHAIN__DEV__ACCEPT_DEV_KEYS", "true")]).await;
+    let mint = ["token", "mint", "--email", ANN, "--audience", "http://127.0.0.1:1/mcp", "--json", "--data"];
+    let minted = run(authchain(&server.data()).args(mint).arg(server.data())).await;
+    let minted: Value = serde_json::from_str(&stdout(&minted)).unwrap();
+    assert_eq!(minted["expires_in"], 3600);
+    let token = minted["token"].as_str().unwrap();
+    assert_eq!(rpc(&server.mcp_url(), Some(token), "tools/list", json!({})).await.status(), 401);
+}
+
+#[tokio::test]
+async fn dev_keys_are_never_accepted_where_others_can_reach_the_server() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = authchain(home.path());
+    command.args(["serve", "--host", "0.0.0.0", "--port", &free_port().to_string()]);
+    command.env("AUTHCHAIN__DEV__ACCEPT_DEV_KEYS", "true").env("AUTHCHAIN__SERVER__PUBLIC_URL", "https://mcp.example.com");
+    command.env("GOOGLE_CLIENT_ID", "id").env("GOOGLE_CLIENT_SECRET", "secret");
+    let output = run(&mut command).await;
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("dev.accept_dev_keys"), "{}", stderr(&output));
+}
+
+/// `authchain login` for ann, pointed at a stand-in.
+fn login(google: &StandIn, home: &std::path::Path, args: &[&str]) -> tokio::process::Command {
+    let mut command = authchain(home);
+    command.args(["login", "--no-browser", "--data", "data"]).args(args).envs(pointed_at(google));
+    command
+}
+
+/// The link that a running login prints.
+async fn link(program: &Program) -> String {
+    program.logged("/auth").await;
+    let log = program.log();
+    let (_, rest) = log.split_once("Sign in here: ").unwrap_or_else(|| panic!("no link in {log}"));
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn login_saves_the_credential_and_says_so_the_second_time() {
+    let google = StandIn::start(StandInOptions::default()).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let program = Program::start(&mut login(&google, home.path(), &["--account", ANN]), &home.path().join("log"));
+    let person = Browser::new().unwrap();
+    let page = person.walk(link(&program).await, &ann_says(true)).await.unwrap();
+    assert!(page.title().contains("You are signed in"), "{}: {}", page.title(), page.text());
+    assert!(page.text().contains(ANN), "{}", page.text());
+    let (status, said) = program.ended().await;
+    assert!(status.success());
+    assert_eq!(said, format!("Signed in as {ANN}. The credential is saved.\n"));
+
+    let again = run(&mut login(&google, home.path(), &["--account", ANN, "--json"])).await;
+    let answer: Value = serde_json::from_str(&stdout(&again)).unwrap_or_else(|_| panic!("{}", stderr(&again)));
+    assert_eq!(answer["status"], "already_authenticated");
+    assert_eq!(answer["account"], ANN);
+    assert_eq!(google.control().requests(Endpoint::Code), 1);
+}
+
+#[tokio::test]
+async fn login_takes_no_other_account_than_the_one_asked_for() {
+    let google = StandIn::start(StandInOptions::default()).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let args = ["--account", "bob@example.com"];
+    let program = Program::start(&mut login(&google, home.path(), &args), &home.path().join("log"));
+    let page = Browser::new().unwrap().walk(link(&program).await, &ann_says(true)).await.unwrap();
+    assert!(page.text().contains("bob@example.com") && page.text().contains(ANN), "{}", page.text());
+    let (status, said) = program.interrupt().await;
+    assert_eq!((status.code(), said.as_str()), (Some(130), ""));
+}
+
+#[tokio::test]
+async fn login_asks_for_the_scopes_that_were_named() {
+    let google = StandIn::start(StandInOptions { auto_approve: true, ..StandInOptions::default() }).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let args = ["--scopes", "drive.readonly,calendar.readonly"];
+    let program = Program::start(&mut login(&google, home.path(), &args), &home.path().join("log"));
+    let page = Browser::new().unwrap().walk(link(&program).await, &ann_says(true)).await.unwrap();
+    assert!(page.text().contains("Google Calendar") && !page.text().contains("Gmail"), "{}", page.text());
+    assert!(program.ended().await.0.success());
+
+    let unknown = run(&mut login(&google, home.path(), &["--scopes", "drive.readonli"])).await;
+    assert_eq!(unknown.status.code(), Some(2), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).contains("drive.readonly"), "the nearest one is named: {}", stderr(&unknown));
+}
