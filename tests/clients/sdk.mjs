@@ -129,7 +129,7 @@ await step('tools/list', async () => {
 
 await step('tools/call on Drive, Gmail and Calendar', async () => {
   assert.match(await call(client, 'whoami'), /ann@example\.com/)
-  const [id] = (await call(client, 'drive_list')).split(' ')
+  const [id] = (await call(client, 'drive_list')).split('\n').find((line) => line.includes('(text/')).split(' ')
   await call(client, 'drive_read', { file_id: id })
   await call(client, 'gmail_search', { query: '' })
   await call(client, 'calendar_list')

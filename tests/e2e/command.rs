@@ -185,7 +185,8 @@ async fn login_saves_the_credential_and_says_so_the_second_time() {
 
 #[tokio::test]
 async fn login_takes_no_other_account_than_the_one_asked_for() {
-    let google = StandIn::start(StandInOptions::default()).await.unwrap();
+    let google = StandIn::start(StandInOptions { auto_approve: true, ..StandInOptions::default() }).await.unwrap();
+    google.control().sign_in_as(Some(&ANN.parse().unwrap()));
     let home = tempfile::tempdir().unwrap();
     let args = ["--account", "bob@example.com"];
     let program = Program::start(&mut login(&google, home.path(), &args), &home.path().join("log"));

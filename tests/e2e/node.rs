@@ -47,8 +47,14 @@ impl Script {
         Self { child, stdin, lines, said: Vec::new() }
     }
 
-    /// Reads on until the script asks something; `None` when it ended.
-    pub(crate) async fn asks(&mut self) -> Option<String> {
+    /// Reads on until the script asks this.
+    pub(crate) async fn asks_for(&mut self, question: &str) {
+        let asked = self.asks().await;
+        self.no_step_failed();
+        assert_eq!(asked.as_deref(), Some(question));
+    }
+
+    async fn asks(&mut self) -> Option<String> {
         while let Some(line) = timeout(PATIENCE, self.lines.next_line()).await.expect("the script goes on").unwrap() {
             let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
             if let Some(question) = said["ask"].as_str() {
@@ -70,12 +76,15 @@ impl Script {
         let mut errors = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
         let status = self.child.wait().await.unwrap();
-        let failed = self.said.iter().find(|line| line["ok"] == false);
-        if let Some(step) = failed {
-            panic!("{}\n{}\n{:#}", step["step"], step["error"].as_str().unwrap_or_default(), step["traffic"]);
-        }
+        self.no_step_failed();
         assert!(status.success(), "{status}: {errors}");
         assert!(self.said.last().is_some_and(|line| line["done"] == true), "it went to its end: {:?}", self.said);
         self.said
+    }
+
+    fn no_step_failed(&self) {
+        if let Some(step) = self.said.iter().find(|line| line["ok"] == false) {
+            panic!("{}\n{}\n{:#}", step["step"], step["error"].as_str().unwrap_or_default(), step["traffic"]);
+        }
     }
 }

@@ -73,7 +73,7 @@ async fn no_secret_is_in_any_log_page_error_or_file() {
 
     // Tokens where they do not belong, and bad ones.
     let in_query = client.http.get(format!("{mcp_url}?access_token={}", newer.access)).send().await.unwrap();
-    assert_eq!(in_query.status(), 401, "a token in the address is none");
+    assert_eq!(in_query.status(), 400, "a token in the address is refused");
     hear("a token in the address", in_query.text().await.unwrap());
     let mangled = format!("{}AAAA", &newer.access[..newer.access.len() - 4]);
     hear("a mangled access token", rpc(&mcp_url, Some(&mangled), "tools/list", json!({})).await.text().await.unwrap());

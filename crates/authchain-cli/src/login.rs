@@ -16,6 +16,9 @@ use crate::{args::Login, failure::Failure, output::Output};
 /// How long a person may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// For how long the pages stay once somebody has signed in: the browser has yet to fetch the success page and its style.
+const LINGER: Duration = Duration::from_secs(2);
+
 pub(crate) async fn run(mut sources: Sources, args: Login, output: &Output) -> Result<(), Failure> {
     if let Some(data) = &args.data {
         sources = sources.set("storage.directory", data.display(), "--data");
@@ -78,16 +81,20 @@ pub(crate) async fn run(mut sources: Sources, args: Login, output: &Output) -> R
             return Err(Failure { code: "interrupted", message: "interrupted before anybody signed in".into(), fix: "Run it again.".into(), exit: 130 });
         }
     };
-    // Requests that are under way, the success page among them, are finished before the server ends.
+    let outcome = match key {
+        Some(key) => {
+            let expires_at = credentials.credential(&key).await?.and_then(|credential| credential.expires_at);
+            let answer = json!({ "status": "authenticated", "account": key.user, "expires_at": expires_at });
+            output.answer(&answer, format!("Signed in as {}. The credential is saved.", key.user));
+            tokio::time::sleep(LINGER).await;
+            Ok(())
+        }
+        None => Err(Failure::new("nobody signed in within ten minutes", "Run it again.")),
+    };
+    // Requests that are under way are finished before the server ends.
     let _ = stop.send(());
     let _ = tokio::time::timeout(Duration::from_secs(5), server).await;
-    let Some(key) = key else {
-        return Err(Failure::new("nobody signed in within ten minutes", "Run it again."));
-    };
-    let expires_at = credentials.credential(&key).await?.and_then(|credential| credential.expires_at);
-    let answer = json!({ "status": "authenticated", "account": key.user, "expires_at": expires_at });
-    output.answer(&answer, format!("Signed in as {}. The credential is saved.", key.user));
-    Ok(())
+    outcome
 }
 
 /// The port that was asked for, or else the usual one, or else any: a desktop client at Google takes any loopback port.

@@ -67,9 +67,9 @@ impl ProviderClient {
     /// `asked` are the scopes of the authorization request: they were granted when the answer names none (section 5.1).
     ///
     /// # Errors
-    /// [`AuthError::UpstreamUnavailable`] when there is no answer, [`AuthError::UpstreamRefused`] when the provider refuses
-    /// the code or our client or does not say who signed in, [`AuthError::InvalidToken`] when the id token is forged, meant
-    /// for another client, or of another sign-in.
+    /// [`AuthError::UpstreamUnavailable`] when there is no answer, [`AuthError::UpstreamRefused`] when the provider
+    /// refuses the code or our client or does not say who signed in, [`AuthError::InvalidToken`] when the id token is
+    /// forged, meant for another client, or of another sign-in.
     pub async fn exchange(
         &self,
         code: &Secret,

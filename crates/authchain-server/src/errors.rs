@@ -44,13 +44,9 @@ impl OAuthError {
     }
 
     /// The error word.
+    #[cfg(test)]
     pub(crate) fn error(&self) -> &'static str {
         self.error
-    }
-
-    /// What went wrong, in a sentence.
-    pub(crate) fn description(&self) -> &str {
-        &self.description
     }
 }
 
@@ -62,8 +58,7 @@ struct Body<'a> {
 
 impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
-        let mut response =
-            json(self.status, &Body { error: self.error, error_description: &plain(&self.description) });
+        let mut response = json(self.status, &Body { error: self.error, error_description: &plain(&self.description) });
         let headers = response.headers_mut();
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));

@@ -77,9 +77,9 @@ impl SubKeys {
     /// Whether `presented` is the beginning, at least 16 bytes, of the parts' tag with any of the keys.
     pub(crate) fn recognises(&self, parts: &[&[u8]], presented: &[u8]) -> bool {
         (16..=32).contains(&presented.len())
-            && self.iter().any(|key| {
-                tag(key, parts).get(..presented.len()).is_some_and(|own| constant_time_eq(own, presented))
-            })
+            && self
+                .iter()
+                .any(|key| tag(key, parts).get(..presented.len()).is_some_and(|own| constant_time_eq(own, presented)))
     }
 }
 

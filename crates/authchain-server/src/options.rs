@@ -99,7 +99,10 @@ impl ServerOptions {
                 "http" => return refuse("plain http is allowed on a loopback address only"),
                 _ => return refuse("the scheme must be https, or http on a loopback address"),
             }
-            if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some()
+            if url.query().is_some()
+                || url.fragment().is_some()
+                || !url.username().is_empty()
+                || url.password().is_some()
             {
                 return refuse("no query, no fragment and no user name may be in it");
             }

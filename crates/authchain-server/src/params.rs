@@ -80,7 +80,9 @@ impl BadParams {
         match self {
             Self::Repeated(name) => format!("{name} is sent more than once"),
             Self::Unreadable => "the body cannot be read".into(),
-            Self::ContentType => "the content type must be application/x-www-form-urlencoded or application/json".into(),
+            Self::ContentType => {
+                "the content type must be application/x-www-form-urlencoded or application/json".into()
+            }
         }
     }
 }

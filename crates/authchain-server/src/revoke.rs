@@ -12,12 +12,13 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header::CACHE_CONTROL};
 
 use crate::{
+    Parts, ServerOptions,
     audit::{Event, What},
     clients,
     errors::OAuthError,
     params::Params,
     server::{Shared, Urls},
-    token, Parts, ServerOptions,
+    token,
 };
 
 /// `POST /oauth/revoke`. A token that is not known, or has ended, is as good as revoked: 200 (RFC 7009, section 2.2).

@@ -10,8 +10,8 @@ use axum::{
 };
 
 use crate::{
-    authorize, browser::Cookies, clients, discovery, keys::Keys, local, pages, revoke, token,
-    upstream, Parts, ServerOptions,
+    Parts, ServerOptions, authorize, browser::Cookies, clients, discovery, keys::Keys, local, pages, revoke, token,
+    upstream,
 };
 
 /// No request to this server has a reason to be longer.
@@ -90,7 +90,9 @@ impl AuthorizationServer {
         let urls = Urls { issuer: options.issuer(), resource: options.audience(), base };
         let cookies = Cookies::new(options.public_url.scheme() == "https", options.transaction_life);
         let own_tokens = revoke::own_tokens(&parts, &options, &urls);
-        Ok(Self { shared: Arc::new(Shared { parts, options, keys, urls, cookies, own_tokens, style: pages::style_path() }) })
+        Ok(Self {
+            shared: Arc::new(Shared { parts, options, keys, urls, cookies, own_tokens, style: pages::style_path() }),
+        })
     }
 
     /// All endpoints. Paths are those below the public URL; where that has a path of its own, every endpoint is reachable

@@ -12,7 +12,7 @@ use crate::{
 async fn against_the_demo(package: &str, era: &str) -> Vec<Value> {
     let demo = Demo::start(&["--auto-approve"]).await;
     let mut script = Script::start("sdk.mjs", &[package, demo.mcp_url(), era]);
-    assert_eq!(script.asks().await.as_deref(), Some("restart"));
+    script.asks_for("restart").await;
     script.answer("no").await;
     script.passes().await
 }
@@ -22,7 +22,7 @@ async fn with_a_restart(package: &str, era: &str) {
     let google = StandIn::start(StandInOptions { auto_approve: true, ..StandInOptions::default() }).await.unwrap();
     let mut server = Server::start(&google, &[]).await;
     let mut script = Script::start("sdk.mjs", &[package, &server.mcp_url(), era]);
-    assert_eq!(script.asks().await.as_deref(), Some("restart"));
+    script.asks_for("restart").await;
     server.restart().await;
     script.answer("done").await;
     script.passes().await;

@@ -12,10 +12,11 @@ pub(crate) async fn run(args: Demo, output: &Output) -> Result<(), Failure> {
     if args.check {
         return check::run(args, *output).await;
     }
+    let stop = authchain_server::stop_signal();
     let running = Running::start(&args).await?;
     logging::start(running.log());
     output.answer(&ready(&running), text(&running, &args));
-    running.until_stopped().await
+    running.until(stop).await
 }
 
 fn ready(running: &Running) -> Value {

@@ -77,9 +77,9 @@ impl Running {
         Ok(())
     }
 
-    /// Runs until Ctrl-C, SIGTERM, or the end of the server.
-    pub(crate) async fn until_stopped(mut self) -> Result<(), Failure> {
-        authchain_server::stop_signal().await;
+    /// Runs until `stop` is ready.
+    pub(crate) async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+        stop.await;
         self.stop().await?;
         self.google.stop().await;
         Ok(())

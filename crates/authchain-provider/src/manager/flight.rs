@@ -298,7 +298,7 @@ impl CredentialManager {
             }
         }
         Ok(Winner::Nobody)
-    } // x
+    }
 
     /// Writes down that only a new sign-in helps. `Err`: somebody changed the credential meanwhile, look again.
     async fn mark(

@@ -79,8 +79,7 @@ impl Default for RefreshOptions {
 /// - A token in memory is handed out without I/O; shortly before its end it is renewed in the background.
 /// - Of many who need a refresh one flight asks the provider, in a task of its own. All get its token, or its error.
 /// - What a refresh brought is stored, by compare and swap, before anybody is answered. If the store does not take it,
-///   it is
-///   served all the same, reported, and saved as soon as that works.
+///   it is served all the same, reported, and saved as soon as that works.
 /// - Several processes on one store do not hurt one another: whoever is first wins, the others take the winner's token.
 /// - Only the provider's `invalid_grant` ends a credential, and only after a look whether another process was first.
 pub struct CredentialManager {
@@ -157,8 +156,8 @@ impl CredentialManager {
     /// old one. It is stored when this returns, and a credential that needed a sign-in needs none any more.
     ///
     /// # Errors
-    /// [`AuthError::SignInNeeded`] with [`SignIn::WrongAccount`] when somebody else signed in than `key` names, with nothing
-    /// stored; [`AuthError::Store`] when it could not be stored.
+    /// [`AuthError::SignInNeeded`] with [`SignIn::WrongAccount`] when somebody else signed in than `key` names, with
+    /// nothing stored; [`AuthError::Store`] when it could not be stored.
     pub async fn adopt(&self, key: &CredentialKey, signed_in: Credential) -> Result<(), AuthError> {
         for _ in 0..SWAPS {
             let before = self.load(key).await?;

@@ -7,7 +7,7 @@ use authchain_provider::CredentialManager;
 use serde_json::json;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::support::{HOUR, NOW, Reply, World, credential, drive, key};
+use crate::support::{HOUR, NOW, Reply, World, credential, drive, key, until};
 
 type Asked = JoinHandle<Result<String, AuthError>>;
 
@@ -102,9 +102,7 @@ async fn a_winner_who_writes_late_is_waited_for() {
     world.upstream.arrived(1).await;
     let reads = world.store.reads();
     world.upstream.open_gate();
-    while world.store.reads() == reads {
-        tokio::task::yield_now().await;
-    }
+    until(|| world.store.reads() > reads).await;
     world.store.set(&ann, winner());
     assert_eq!(asked.await.unwrap().unwrap(), "winner");
     assert_eq!(world.store.stored(&ann), Some(winner()));
@@ -186,9 +184,7 @@ async fn a_disconnection_during_a_refresh_is_final() {
     let refused = asked.await.unwrap().unwrap_err();
     assert!(matches!(refused, AuthError::SignInNeeded { why: SignIn::NeverSignedIn, .. }));
     assert_eq!(world.store.stored(&ann), None);
-    while world.upstream.knows("rotated-ann@example.com-1") {
-        tokio::task::yield_now().await;
-    }
+    until(|| !world.upstream.knows("rotated-ann@example.com-1")).await;
     assert!(manager.cached(&ann, &drive()).is_none());
 }
 

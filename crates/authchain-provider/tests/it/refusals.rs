@@ -6,7 +6,7 @@ use authchain_core::{AuthError, CredentialStatus, ErrorCode, Secret, SignIn, Tok
 use authchain_provider::CredentialEvent;
 use serde_json::json;
 
-use crate::support::{HOUR, NOW, Reply, World, credential, drive, key};
+use crate::support::{HOUR, NOW, Reply, World, credential, drive, key, until};
 
 #[tokio::test]
 async fn invalid_grant_is_written_down_and_the_provider_is_asked_no_more() {
@@ -90,9 +90,7 @@ async fn who_only_asks_whether_a_sign_in_is_needed_sees_the_healing_too() {
     here.access_token(&ann, &drive()).await.unwrap_err();
     world.manager().adopt(&ann, credential("ann@example.com")).await.unwrap();
     world.clock.advance(Duration::from_secs(2));
-    while here.needs_sign_in(&ann) {
-        tokio::task::yield_now().await;
-    }
+    until(|| !here.needs_sign_in(&ann)).await;
 }
 
 #[tokio::test]
@@ -101,7 +99,7 @@ async fn the_words_of_an_administrators_session_control_are_kept() {
     let ann = world.expired("ann@example.com");
     world.upstream.next(Reply::Json(
         400,
-        json!({ "error": "invalid_grant", "error_subtype": "invalid_rapt", "error_description": "reauth related error" }),
+        json!({ "error": "invalid_grant", "error_subtype": "invalid_rapt", "error_description": "reauth" }),
     ));
     let refused = world.manager().access_token(&ann, &drive()).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::SessionControl);

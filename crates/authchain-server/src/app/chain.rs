@@ -93,14 +93,19 @@ async fn trusted_issuers(
 }
 
 fn trusted(section: &IssuerSection, http: &reqwest::Client, parts: &Parts) -> TrustedIssuer {
-    let mut claims = if section.issuer.ends_with("accounts.google.com") { ClaimNames::google() } else { ClaimNames::default() };
+    let mut claims =
+        if section.issuer.ends_with("accounts.google.com") { ClaimNames::google() } else { ClaimNames::default() };
     if let Some(email) = &section.email_claim {
         claims.email = vec![email.clone()];
     }
     if let Some(scope) = &section.scope_claim {
         claims.scope = vec![scope.clone()];
     }
-    let types = if section.types.is_empty() { vec!["jwt".into(), String::new()] } else { section.types.iter().map(|t| t.to_ascii_lowercase()).collect() };
+    let types = if section.types.is_empty() {
+        vec!["jwt".into(), String::new()]
+    } else {
+        section.types.iter().map(|t| t.to_ascii_lowercase()).collect()
+    };
     TrustedIssuer {
         issuer: section.issuer.clone(),
         audiences: section.audiences.clone(),

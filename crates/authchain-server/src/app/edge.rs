@@ -67,18 +67,27 @@ fn misdirected() -> Response {
     (StatusCode::MISDIRECTED_REQUEST, "This server is not meant by that Host; see server.public_url.\n").into_response()
 }
 
-/// Ready when the program is asked to stop.
-pub async fn stop_signal() {
-    let interrupted = tokio::signal::ctrl_c();
+/// Ready when the program is asked to stop: Ctrl-C or SIGTERM. It listens from this call on, not only from the first poll,
+/// so that a program which says "ready" after the call never dies of the signal.
+pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! { _ = interrupted => {}, _ = terminated.recv() => {} }
-            return;
+        let (interrupted, terminated) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        async move {
+            match (interrupted, terminated) {
+                (Ok(mut interrupted), Ok(mut terminated)) => {
+                    tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
+                }
+                // Then the system ends the program, as it does with every program that does not listen.
+                _ => std::future::pending().await,
+            }
         }
     }
-    let _ = interrupted.await;
+    #[cfg(not(unix))]
+    async {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
 #[cfg(test)]

@@ -50,8 +50,9 @@ fn read(file: &Path) -> Result<OAuthClient, ConfigError> {
     };
     let text = std::fs::read_to_string(file).map_err(|e| wrong(format!("it cannot be read: {e}")))?;
     // serde's message is left out: it could quote what is in the file.
-    let parsed: SecretsFile = serde_json::from_str(&text)
-        .map_err(|_| wrong("it is not Google's client_secret.json: one key `installed` or `web` with a `client_id`".into()))?;
+    let parsed: SecretsFile = serde_json::from_str(&text).map_err(|_| {
+        wrong("it is not Google's client_secret.json: one key `installed` or `web` with a `client_id`".into())
+    })?;
     let (SecretsFile::Installed(client) | SecretsFile::Web(client)) = parsed;
     Ok(OAuthClient { id: client.client_id, secret: client.client_secret })
 }

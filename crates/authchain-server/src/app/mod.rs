@@ -142,7 +142,10 @@ impl App {
         let toolbox = Toolbox::new(credentials, services, bridge.clone(), rules).sign_in(sign_in.clone());
         let toolbox = Arc::new(toolbox);
         let challenge = Challenge::new()
-            .resource_metadata(join(&public_url, &format!(".well-known/oauth-protected-resource{}", config.server.mcp_path))?)
+            .resource_metadata(join(
+                &public_url,
+                &format!(".well-known/oauth-protected-resource{}", config.server.mcp_path),
+            )?)
             .scopes(options.default_scopes.clone())
             .sign_in(sign_in);
         let layer = AuthLayer::new(chain::build(&config, &parts, &options, &bridge).await?)
@@ -220,6 +223,8 @@ impl App {
         let rotation = tokio::spawn(signing::keep_rotating(self.parts.clone()));
         let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
         rotation.abort();
+        // A token that was refreshed while the disk was full is still only in memory.
+        self.parts.credentials.flush().await;
         Ok(served?)
     }
 }

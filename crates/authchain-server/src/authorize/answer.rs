@@ -35,7 +35,10 @@ pub(crate) fn return_address(
     description: &str,
 ) -> String {
     let iss = Some(server.urls.issuer.as_str());
-    address(redirect_uri, &[("error", Some(error)), ("error_description", Some(description)), ("state", state), ("iss", iss)])
+    address(
+        redirect_uri,
+        &[("error", Some(error)), ("error_description", Some(description)), ("state", state), ("iss", iss)],
+    )
 }
 
 /// Adds parameters to a redirect URI, which itself stays as it is to the byte. A space is `%20`: some apps that own a

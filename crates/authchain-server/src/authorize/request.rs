@@ -3,13 +3,7 @@
 use authchain::core::{ClientId, Email, Scopes, StoreError};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    clients::Client,
-    keys::from_base64url,
-    params::Params,
-    resource, scopes,
-    server::Shared,
-};
+use crate::{clients::Client, keys::from_base64url, params::Params, resource, scopes, server::Shared};
 
 /// Longer values of `state` and `nonce` are no client's that we know; a URL must carry them back.
 const MAX_ECHOED: usize = 4096;
@@ -44,13 +38,7 @@ pub(crate) enum Refused {
     /// Nothing may be redirected: a parameter that names client or address is there twice or not at all.
     Unreadable(String),
     /// The client is told.
-    Tell {
-        client: Box<Client>,
-        redirect_uri: String,
-        state: Option<String>,
-        error: &'static str,
-        description: String,
-    },
+    Tell { client: Box<Client>, redirect_uri: String, state: Option<String>, error: &'static str, description: String },
     /// We cannot tell now.
     Store(StoreError),
 }

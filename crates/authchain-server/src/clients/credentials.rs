@@ -23,8 +23,7 @@ pub(super) fn secret_of(keys: &SubKeys, id: &ClientId) -> Secret {
 
 /// Whether this is the client's secret, also one from before a change of keys.
 fn is_secret_of(keys: &SubKeys, id: &ClientId, presented: &str) -> bool {
-    from_base64url(presented)
-        .is_some_and(|tag| tag.len() == 32 && keys.recognises(&[id.as_str().as_bytes()], &tag))
+    from_base64url(presented).is_some_and(|tag| tag.len() == 32 && keys.recognises(&[id.as_str().as_bytes()], &tag))
 }
 
 /// What a request shows of a client.

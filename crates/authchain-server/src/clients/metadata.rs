@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::redirect;
-use crate::{errors::OAuthError, scopes, ServerOptions};
+use crate::{ServerOptions, errors::OAuthError, scopes};
 
 /// A client with more redirect URIs than this is none that we have seen.
 const MAX_REDIRECT_URIS: usize = 20;
@@ -215,10 +215,8 @@ mod tests {
     use super::*;
 
     fn read(body: Value) -> Result<Metadata, String> {
-        let options = ServerOptions::new(
-            "http://127.0.0.1:8002".parse().unwrap(),
-            "http://127.0.0.1:8002/mcp".parse().unwrap(),
-        );
+        let options =
+            ServerOptions::new("http://127.0.0.1:8002".parse().unwrap(), "http://127.0.0.1:8002/mcp".parse().unwrap());
         Metadata::read(body.as_object().unwrap(), &options).map_err(|e| e.error().to_owned())
     }
 
@@ -270,7 +268,8 @@ mod tests {
     fn one_registered_redirect_need_not_be_named_again() {
         let one = Metadata::new("x", vec!["https://a.example/cb".into()], AuthMethod::None);
         assert_eq!(one.redirect_uri(None).as_deref(), Some("https://a.example/cb"));
-        let two = Metadata::new("x", vec!["https://a.example/1".into(), "https://a.example/2".into()], AuthMethod::None);
+        let two =
+            Metadata::new("x", vec!["https://a.example/1".into(), "https://a.example/2".into()], AuthMethod::None);
         assert_eq!(two.redirect_uri(None), None);
         assert_eq!(two.redirect_uri(Some("https://a.example/2")).as_deref(), Some("https://a.example/2"));
         assert_eq!(two.redirect_uri(Some("https://a.example/3")), None);

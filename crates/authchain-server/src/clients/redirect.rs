@@ -11,8 +11,24 @@ const MAX_LENGTH: usize = 2000;
 
 /// Schemes that run code, read files, or belong to other programs of the browser.
 const DANGEROUS: [&str; 18] = [
-    "javascript", "data", "file", "vbscript", "blob", "about", "view-source", "filesystem", "ftp", "ws", "wss", "mailto",
-    "tel", "sms", "intent", "jar", "chrome", "ms-msdt",
+    "javascript",
+    "data",
+    "file",
+    "vbscript",
+    "blob",
+    "about",
+    "view-source",
+    "filesystem",
+    "ftp",
+    "ws",
+    "wss",
+    "mailto",
+    "tel",
+    "sms",
+    "intent",
+    "jar",
+    "chrome",
+    "ms-msdt",
 ];
 
 /// The three names of this machine that a loopback redirect may use.
@@ -48,7 +64,9 @@ impl Refusal {
             Self::Port => "the port of a redirect URI is not a number from 1 to 65535",
             Self::PlainHttp => "plain http is for loopback only: 127.0.0.1, [::1] or localhost; use https",
             Self::Dangerous => "a redirect URI must not use a scheme that runs code or reads files",
-            Self::UnknownScheme => "this private-use scheme is for public clients only (token_endpoint_auth_method none)",
+            Self::UnknownScheme => {
+                "this private-use scheme is for public clients only (token_endpoint_auth_method none)"
+            }
         }
     }
 }
@@ -58,7 +76,8 @@ pub(crate) fn check(uri: &str, public_client: bool, editor_schemes: &[String]) -
     if uri.len() > MAX_LENGTH {
         return Err(Refusal::TooLong);
     }
-    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+    let plain =
+        |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
     if !uri.bytes().all(plain) {
         return Err(Refusal::Characters);
     }
@@ -83,7 +102,8 @@ pub(crate) fn check(uri: &str, public_client: bool, editor_schemes: &[String]) -
             if scheme == "http" && !is_loopback_name(parts.host) { Err(Refusal::PlainHttp) } else { Ok(()) }
         }
         _ => {
-            if rest.starts_with("//") && rest.split(['/', '?']).nth(2).is_some_and(|authority| authority.contains('@')) {
+            if rest.starts_with("//") && rest.split(['/', '?']).nth(2).is_some_and(|authority| authority.contains('@'))
+            {
                 return Err(Refusal::UserInfo);
             }
             if rest.is_empty() {
@@ -270,13 +290,23 @@ mod tests {
             "https://[::1/cb",
             "https://[::1]x/cb",
         ] {
-            assert!(matches!(check_public(uri), Err(Refusal::Host | Refusal::PlainHttp)), "{uri}: {:?}", check_public(uri));
+            assert!(
+                matches!(check_public(uri), Err(Refusal::Host | Refusal::PlainHttp)),
+                "{uri}: {:?}",
+                check_public(uri)
+            );
         }
     }
 
     #[test]
     fn characters_outside_rfc_3986_are_refused() {
-        for uri in ["https://good.com\\@evil.com/", "https://example.com/a b", "https://exämple.com/", "https://a/\n", "https://a/\"x\""] {
+        for uri in [
+            "https://good.com\\@evil.com/",
+            "https://example.com/a b",
+            "https://exämple.com/",
+            "https://a/\n",
+            "https://a/\"x\"",
+        ] {
             assert_eq!(check_public(uri), Err(Refusal::Characters), "{uri:?}");
         }
     }

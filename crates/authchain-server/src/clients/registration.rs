@@ -83,11 +83,8 @@ pub(crate) async fn update(
         return Err(bad_metadata("a client cannot change between public and confidential: register a new one"));
     }
     let scope = registered_scope(&body, &server.options)?;
-    let changes = Changes {
-        managed: Some(server.parts.clock.now()),
-        metadata: Some(metadata.clone()),
-        ..client.changes.clone()
-    };
+    let changes =
+        Changes { managed: Some(server.parts.clock.now()), metadata: Some(metadata.clone()), ..client.changes.clone() };
     client.write(&server, &changes).await?;
     client.metadata = metadata;
     Event::new(What::RegistrationUpdated).client(&client).allowed();

@@ -163,8 +163,11 @@ impl Settings {
             let origin = format!("the environment variable {name}");
             match key.strip_suffix("_file") {
                 Some(key) if self.values.contains_key(key) => {
-                    let text = std::fs::read_to_string(value)
-                        .map_err(|e| ConfigError { key: Some(key.into()), origin: Some(origin.clone()), why: format!("{value}: {e}") })?;
+                    let text = std::fs::read_to_string(value).map_err(|e| ConfigError {
+                        key: Some(key.into()),
+                        origin: Some(origin.clone()),
+                        why: format!("{value}: {e}"),
+                    })?;
                     self.set(key, text.trim_end().into(), format!("{value}, named by {name}"))?;
                 }
                 _ => self.set(&key, value.as_str().into(), origin)?,
@@ -182,8 +185,7 @@ impl Settings {
             return Err(ConfigError { key: Some(key.into()), origin: Some(origin), why });
         };
         if let (ValueKind::Array(_), ValueKind::String(text)) = (&default.kind, &value.kind) {
-            let words: Vec<Value> =
-                text.split([',', ' ']).filter(|word| !word.is_empty()).map(Value::from).collect();
+            let words: Vec<Value> = text.split([',', ' ']).filter(|word| !word.is_empty()).map(Value::from).collect();
             value = words.into();
         }
         self.values.insert(key.into(), (value, origin));
@@ -210,16 +212,15 @@ impl Settings {
 
 /// The leaves of a source by their dotted keys; a list is a leaf.
 fn flatten(source: impl Source, origin: &str) -> Result<Vec<(String, Value)>, ConfigError> {
-    let tables = source.collect().map_err(|e| ConfigError {
-        key: None,
-        origin: Some(origin.into()),
-        why: e.to_string(),
-    })?;
+    let tables =
+        source.collect().map_err(|e| ConfigError { key: None, origin: Some(origin.into()), why: e.to_string() })?;
     let mut leaves = Vec::new();
     let mut open: Vec<(String, Value)> = tables.into_iter().collect();
     while let Some((key, value)) = open.pop() {
         match value.kind {
-            ValueKind::Table(table) => open.extend(table.into_iter().map(|(name, value)| (format!("{key}.{name}"), value))),
+            ValueKind::Table(table) => {
+                open.extend(table.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)))
+            }
             _ => leaves.push((key, value)),
         }
     }

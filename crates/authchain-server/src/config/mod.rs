@@ -6,6 +6,7 @@ mod validate;
 
 pub use load::{ConfigError, Sources};
 pub use sections::{
-    ChainSection, ClientsSection, Config, DevSection, GoogleSection, IssuerSection, JwtSection, LocalSection, LogFormat,
-    LogSection, Providers, RefreshSection, ServerSection, ServicesSection, SessionSection, StorageSection, TokensSection,
+    ChainSection, ClientsSection, Config, DevSection, GoogleSection, IssuerSection, JwtSection, LocalSection,
+    LogFormat, LogSection, Providers, RefreshSection, ServerSection, ServicesSection, SessionSection, StorageSection,
+    TokensSection,
 };

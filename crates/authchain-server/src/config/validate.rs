@@ -23,7 +23,10 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     } else if !server.host.is_loopback() {
         return Err(ConfigError::at(
             "server.public_url",
-            format!("it is needed where server.host is {}: clients must know under which name they reach it", server.host),
+            format!(
+                "it is needed where server.host is {}: clients must know under which name they reach it",
+                server.host
+            ),
         ));
     }
     let local_only = server.host.is_loopback() && server.public_url.as_ref().is_none_or(is_loopback);

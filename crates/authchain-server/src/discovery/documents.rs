@@ -75,10 +75,8 @@ fn openid_configuration(server: &Shared) -> Value {
     let mut document = authorization_server(server);
     if let Some(fields) = document.as_object_mut() {
         fields.insert("subject_types_supported".into(), json!(["public"]));
-        fields.insert(
-            "id_token_signing_alg_values_supported".into(),
-            json!([server.parts.signing.algorithm().as_str()]),
-        );
+        fields
+            .insert("id_token_signing_alg_values_supported".into(), json!([server.parts.signing.algorithm().as_str()]));
         fields.insert("claims_supported".into(), json!(["sub", "email", "email_verified"]));
     }
     document

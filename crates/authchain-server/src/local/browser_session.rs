@@ -1,8 +1,6 @@
 //! Who signed in at this browser. It opens the pages of this server and nothing else: no tool accepts this cookie.
 
-use authchain::core::{
-    AuthError, Email, Expect, Namespace, ProviderId, StateKey, StoreError, UserId,
-};
+use authchain::core::{AuthError, Email, Expect, Namespace, ProviderId, StateKey, StoreError, UserId};
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 

@@ -18,7 +18,9 @@ use http::{
     header::{ACCEPT, SET_COOKIE},
 };
 use serde_json::json;
-pub(crate) use sessions::{end as end_session, end_by_form as end_session_form, list as sessions, open as open_session};
+pub(crate) use sessions::{
+    end as end_session, end_by_form as end_session_form, list as sessions, open as open_session,
+};
 
 use crate::{
     audit::{Event, What},

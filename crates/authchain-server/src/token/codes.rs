@@ -6,7 +6,9 @@
 //! (RFC 6749, section 4.1.2), although nothing was kept of the code itself.
 
 use authchain::{
-    core::{AuthError, ClientId, Email, Expect, Namespace, Scopes, Secret, StateKey, StoreError, UserId, constant_time_eq},
+    core::{
+        AuthError, ClientId, Email, Expect, Namespace, Scopes, Secret, StateKey, StoreError, UserId, constant_time_eq,
+    },
     grants::Grant,
 };
 use axum::response::Response;

@@ -4,7 +4,10 @@
 //! leads to the same place, and so that none of them is stored.
 
 use authchain::{
-    core::{AuthError, CredentialKey, CredentialStatus, Email, Expect, Namespace, Scopes, Secret, StateKey, StoreError, UserId},
+    core::{
+        AuthError, CredentialKey, CredentialStatus, Email, Expect, Namespace, Scopes, Secret, StateKey, StoreError,
+        UserId,
+    },
     provider::{AuthorizationRequest, Pkce},
 };
 use serde::{Deserialize, Serialize};

@@ -133,13 +133,7 @@ async fn provider_answer(server: &Shared, params: &Params, pending: &Pending) ->
         .map_err(TurnedDown::Exchange)
 }
 
-fn turned_down(
-    server: &Shared,
-    error: ErrorPage<'_>,
-    reference: &str,
-    pending: &Pending,
-    bad: TurnedDown,
-) -> Response {
+fn turned_down(server: &Shared, error: ErrorPage<'_>, reference: &str, pending: &Pending, bad: TurnedDown) -> Response {
     let event = Event::new(What::SignIn).reference(reference);
     let way_back = |word: &str| match &pending.purpose {
         Purpose::Authorize(request) => Some((
@@ -179,7 +173,9 @@ fn turned_down(
         TurnedDown::Exchange(failure) => {
             event.refused(failure.code().as_str());
             let word = failure.code().oauth_error();
-            error.with_way_back(way_back(if word.is_empty() { "server_error" } else { word })).failure_as(&failure, reference)
+            error
+                .with_way_back(way_back(if word.is_empty() { "server_error" } else { word }))
+                .failure_as(&failure, reference)
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::world::{CALLBACK, Client, DRIVE, GMAIL, World, choice, text};
 async fn the_page_names_the_client_where_the_answer_goes_and_the_scopes_in_words() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
-    let page = world.browser().open(world.authorize_url(&client, &pkce, &[("login_hint", "ann@example.com")])).await.unwrap();
+    let page =
+        world.browser().open(world.authorize_url(&client, &pkce, &[("login_hint", "ann@example.com")])).await.unwrap();
     assert_eq!(page.status, 200);
     let words = page.text();
     for seen in [
@@ -71,7 +72,10 @@ async fn a_loopback_client_may_come_back_on_another_port() {
     let (client, pkce) = (world.client().await, Pkce::generate());
     let other = "http://127.0.0.1:50123/callback";
     let browser = world.browser().stop_at("http://127.0.0.1:50123/");
-    let back = browser.walk(world.authorize_url(&client, &pkce, &[("redirect_uri", other)]), &choice("ann@example.com")).await.unwrap();
+    let back = browser
+        .walk(world.authorize_url(&client, &pkce, &[("redirect_uri", other)]), &choice("ann@example.com"))
+        .await
+        .unwrap();
     assert!(back.stopped && back.url.as_str().starts_with(other), "{}", back.url);
 }
 
@@ -120,7 +124,12 @@ async fn several_spellings_of_the_resource_or_none_are_the_same() {
     let world = World::new().await;
     let client = world.client().await;
     let resource = world.resource();
-    for spelling in [resource.clone(), format!("{resource}/"), format!("{resource}?utm_source=plugin"), resource.replace("http", "HTTP")] {
+    for spelling in [
+        resource.clone(),
+        format!("{resource}/"),
+        format!("{resource}?utm_source=plugin"),
+        resource.replace("http", "HTTP"),
+    ] {
         let url = world.authorize_url(&client, &Pkce::generate(), &[("resource", &spelling)]);
         assert_eq!(world.browser().open(url).await.unwrap().status, 200, "{spelling}");
     }
@@ -172,12 +181,13 @@ async fn several_sign_ins_of_one_browser_live_side_by_side() {
 #[tokio::test]
 async fn a_double_click_leads_to_the_same_place_and_a_late_one_says_that_it_is_done() {
     let world = World::new().await;
-    let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.browser());
+    let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.halting_browser());
     let page = browser.open(world.authorize_url(&client, &pkce, &[])).await.unwrap();
     let (one, two) = tokio::join!(browser.press(&page, "Allow", &[]), browser.press(&page, "Allow", &[]));
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_eq!(one.url, two.url);
-    let back = browser.walk(&two.url, &choice("ann@example.com")).await.unwrap();
+    assert_eq!(browser.press(&page, "Allow", &[]).await.unwrap().url, one.url, "and so does a third");
+    let back = browser.open(world.sign_in_at_google(&two.url, "ann@example.com").await).await.unwrap();
     assert!(back.query("code").is_some());
     let late = browser.press(&page, "Allow", &[]).await.unwrap();
     assert_eq!(late.status, 409);
@@ -231,7 +241,11 @@ async fn a_form_of_another_browser_of_another_site_or_too_late_does_nothing() {
     world.clock.advance(std::time::Duration::from_secs(601));
     let late = browser.press(&page, "Allow", &[]).await.unwrap();
     assert_eq!(late.status, 403);
-    assert_eq!(world.google.control().requests(authchain_testkit::Endpoint::Authorize), 0, "nobody got to the provider");
+    assert_eq!(
+        world.google.control().requests(authchain_testkit::Endpoint::Authorize),
+        0,
+        "nobody got to the provider"
+    );
 }
 
 #[tokio::test]
@@ -244,7 +258,8 @@ async fn unknown_scopes_are_left_out_and_none_means_the_default_set() {
         (&format!("{GMAIL} nonsense"), "Send email on your behalf", "See and download"),
         (&format!("{GMAIL} {DRIVE} openid"), "Send email on your behalf", "nonsense"),
     ] {
-        let page = world.browser().open(world.authorize_url(&client, &Pkce::generate(), &[("scope", asked)])).await.unwrap();
+        let page =
+            world.browser().open(world.authorize_url(&client, &Pkce::generate(), &[("scope", asked)])).await.unwrap();
         assert!(page.text().contains(seen), "{asked}: {}", page.text());
         assert!(!page.text().contains(unseen), "{asked}: {}", page.text());
     }

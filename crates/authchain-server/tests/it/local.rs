@@ -44,13 +44,14 @@ async fn a_program_that_asks_for_json_learns_the_same() {
 #[tokio::test]
 async fn another_account_than_the_expected_one_is_refused_and_nothing_is_stored() {
     let world = World::new().await;
-    let browser = world.browser();
-    let google = browser.open(world.at("/auth?account=ann@example.com")).await.unwrap();
-    assert!(google.text().contains("ann@example.com"));
-    let google = browser.press(&google, "Sign in with Google", &[]).await.unwrap();
+    let browser = world.halting_browser();
+    let page = browser.open(world.at("/auth?account=ann@example.com")).await.unwrap();
+    assert!(page.text().contains("ann@example.com"));
+    let google = browser.press(&page, "Sign in with Google", &[]).await.unwrap();
     assert_eq!(google.query("login_hint").as_deref(), Some("ann@example.com"));
     world.google.control().sign_in_as(&authchain::core::Email::new("bob@example.com").unwrap());
-    let page = browser.walk(&google.url, &choice("bob@example.com")).await.unwrap();
+    let callback = world.sign_in_at_google(&google.url, "bob@example.com").await;
+    let page = browser.open(&callback).await.unwrap();
     assert_eq!(page.status, 403, "{}", page.text());
     assert!(page.text().contains("ann@example.com") && page.text().contains("bob@example.com"), "{}", page.text());
     for account in ["ann@example.com", "bob@example.com"] {
@@ -107,9 +108,8 @@ async fn sessions_are_nobody_elses_business() {
     let id = &sessions[0].id;
     assert!(!eve.open(world.at("/auth/sessions")).await.unwrap().body.contains(id.as_str()));
 
-    let cookie = |browser: &Browser| {
-        format!("authchain-browser={}", browser.cookie(&world.base, "authchain-browser").unwrap())
-    };
+    let cookie =
+        |browser: &Browser| format!("authchain-browser={}", browser.cookie(&world.base, "authchain-browser").unwrap());
     let delete = async |cookie: String| {
         let url = world.at(&format!("/auth/sessions/{id}"));
         world.http.delete(url).header("cookie", cookie).send().await.unwrap().status().as_u16()

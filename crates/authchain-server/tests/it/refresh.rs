@@ -98,7 +98,8 @@ async fn a_refresh_narrows_and_never_widens() {
         (GMAIL, None),
         ("openid profile", None),
     ] {
-        let form = [("grant_type", "refresh_token"), ("refresh_token", &token), ("client_id", &client.id), ("scope", asked)];
+        let form =
+            [("grant_type", "refresh_token"), ("refresh_token", &token), ("client_id", &client.id), ("scope", asked)];
         let (status, answer) = world.post_form("/oauth/token", &form).await;
         match granted {
             Some(granted) => {

@@ -116,7 +116,8 @@ async fn every_client_in_the_field_registers_and_gets_what_it_asked_for() {
             assert!(!fields.contains_key("client_secret_expires_at"), "{case}: R5");
         } else {
             assert!(text(&answer, "client_secret").len() >= 43, "{case}");
-            let life = answer["client_secret_expires_at"].as_i64().unwrap() - answer["client_id_issued_at"].as_i64().unwrap();
+            let life =
+                answer["client_secret_expires_at"].as_i64().unwrap() - answer["client_id_issued_at"].as_i64().unwrap();
             assert_eq!(life, 24 * 60 * 60, "{case}");
         }
         if let Some(kind) = body.get("application_type") {
@@ -169,7 +170,10 @@ async fn a_body_that_is_no_registration_is_refused() {
         ("[]", "invalid_client_metadata"),
         ("{", "invalid_client_metadata"),
         ("{}", "invalid_redirect_uri"),
-        (r#"{"redirect_uris":["https://a.example/cb"],"token_endpoint_auth_method":"magic"}"#, "invalid_client_metadata"),
+        (
+            r#"{"redirect_uris":["https://a.example/cb"],"token_endpoint_auth_method":"magic"}"#,
+            "invalid_client_metadata",
+        ),
     ] {
         let answer = world.http.post(world.at("/oauth/register")).body(body).send().await.unwrap();
         assert_eq!(answer.status(), 400, "{body}");

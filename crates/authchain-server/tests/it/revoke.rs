@@ -56,6 +56,10 @@ async fn nobody_revokes_what_another_client_was_given() {
         assert_eq!(revoke(&world, &other, &text(&tokens, name)).await.0, 400, "{name}");
     }
     let nameless = Client { id: other.id, secret: None };
-    assert_eq!(revoke(&world, &nameless, &text(&tokens, "refresh_token")).await.0, 401, "a confidential client proves itself");
+    assert_eq!(
+        revoke(&world, &nameless, &text(&tokens, "refresh_token")).await.0,
+        401,
+        "a confidential client proves itself"
+    );
     assert_eq!(world.refresh(&client, &text(&tokens, "refresh_token")).await.0, 200);
 }

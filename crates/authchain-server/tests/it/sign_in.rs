@@ -1,6 +1,9 @@
 //! Number 10 of the checklist and tests 7, 8 and 15 of the field's lessons: the way to the provider and back.
 
-use authchain::{core::Email, provider::Pkce};
+use authchain::{
+    core::{Email, Scopes},
+    provider::Pkce,
+};
 use authchain_testkit::Endpoint;
 
 use crate::world::{DRIVE, GMAIL, World, choice, scopes, text};
@@ -41,7 +44,7 @@ async fn no_secret_of_google_ever_reaches_a_client() {
 #[tokio::test]
 async fn google_is_asked_for_offline_access_consent_pkce_and_nothing_of_the_clients() {
     let world = World::new().await;
-    let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.browser());
+    let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.halting_browser());
     let resource = world.resource();
     let page = browser.open(world.authorize_url(&client, &pkce, &[("resource", &resource)])).await.unwrap();
     let google = browser.press(&page, "Allow", &[]).await.unwrap();
@@ -86,23 +89,24 @@ async fn a_client_outlives_the_loss_of_the_state_database() {
 async fn another_browser_at_the_callback_is_refused_and_the_right_one_still_finishes() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
-    // The victim begins; the person at another browser signs in at Google and comes back with the victim's state.
-    let browser = world.browser();
+    // One browser begins; somebody else comes back with its state.
+    let browser = world.halting_browser();
     let page = browser.open(world.authorize_url(&client, &pkce, &[])).await.unwrap();
     let google = browser.press(&page, "Allow", &[]).await.unwrap();
-    let stranger = world.browser().walk(&google.url, &choice("eve@example.com")).await.unwrap();
+    let callback = world.sign_in_at_google(&google.url, "ann@example.com").await;
+    let stranger = world.browser().open(&callback).await.unwrap();
     assert!(!stranger.stopped, "{}", stranger.url);
     assert_eq!(stranger.status, 403);
     assert!(stranger.text().contains("browser where you began"), "{}", stranger.text());
-    assert!(world.manager().credential(&world.key_of("eve@example.com")).await.unwrap().is_none(), "nothing is stored");
-    let back = browser.walk(&google.url, &choice("ann@example.com")).await.unwrap();
+    assert!(world.manager().credential(&world.key_of("ann@example.com")).await.unwrap().is_none(), "nothing is stored");
+    let back = browser.open(&callback).await.unwrap();
     assert!(back.query("code").is_some(), "the one who began still can");
 }
 
 #[tokio::test]
 async fn a_state_is_good_once_for_its_own_callback_and_for_ten_minutes() {
     let world = World::new().await;
-    let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.browser());
+    let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.halting_browser());
     let begin = async || {
         let page = browser.open(world.authorize_url(&client, &pkce, &[])).await.unwrap();
         browser.press(&page, "Allow", &[]).await.unwrap().query("state").unwrap()
@@ -155,7 +159,7 @@ async fn a_provider_that_is_down_is_a_503_and_nothing_is_lost() {
 async fn what_the_person_unticks_at_google_the_client_does_not_get() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
-    let only = format!("openid email {GMAIL}").as_str().into();
+    let only = Scopes::from(format!("openid email {GMAIL}").as_str());
     world.google.control().grant_only(&only);
     let url = world.authorize_url(&client, &pkce, &[("scope", &format!("{DRIVE} {GMAIL} openid"))]);
     let back = world.walk(&url, "ann@example.com").await;

@@ -166,7 +166,12 @@ async fn requests_that_make_no_sense_have_their_own_words() {
         (vec![("client_id", id), ("grant_type", "refresh_token")], 400, "invalid_request"),
         (vec![("grant_type", "refresh_token")], 401, "invalid_client"),
         (
-            vec![("client_id", id), ("grant_type", "refresh_token"), ("refresh_token", "x"), ("resource", "https://evil.example/")],
+            vec![
+                ("client_id", id),
+                ("grant_type", "refresh_token"),
+                ("refresh_token", "x"),
+                ("resource", "https://evil.example/"),
+            ],
             400,
             "invalid_target",
         ),

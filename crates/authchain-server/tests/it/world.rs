@@ -51,7 +51,8 @@ impl World {
 
     pub(crate) async fn with(change: impl FnOnce(&mut ServerOptions)) -> Self {
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
-        let google = StandIn::start(StandInOptions { clock: clock.clone(), ..StandInOptions::default() }).await.unwrap();
+        let google =
+            StandIn::start(StandInOptions { clock: clock.clone(), ..StandInOptions::default() }).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let mut options = ServerOptions::new(base.clone(), base.join("/mcp").unwrap());
@@ -125,6 +126,19 @@ impl World {
 
     pub(crate) fn browser(&self) -> Browser {
         Browser::new().unwrap().with_clock(self.clock.clone()).stop_at("http://127.0.0.1:33418/")
+    }
+
+    /// A browser that stops where it would leave for the provider.
+    pub(crate) fn halting_browser(&self) -> Browser {
+        self.browser().stop_at(self.google.url().as_str())
+    }
+
+    /// What the provider sends the person back with, after they signed in there: the address of our callback.
+    pub(crate) async fn sign_in_at_google(&self, address: &Url, account: &str) -> Url {
+        let browser = self.browser().stop_at(self.at("/oauth2callback")).stop_at(self.at("/auth/callback"));
+        let back = browser.walk(address, &choice(account)).await.unwrap();
+        assert!(back.stopped, "{}: {}", back.url, back.text());
+        back.url
     }
 
     pub(crate) async fn get_json(&self, path: &str) -> (u16, Value) {

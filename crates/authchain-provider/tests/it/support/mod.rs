@@ -101,6 +101,16 @@ pub(crate) fn drive() -> Scopes {
     Scopes::from("drive")
 }
 
+/// Lets other tasks run until something is the case; a test that waits in vain fails instead of hanging.
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it never came to be");
+}
+
 /// What a user's credential looks like; `old-<user>` and `refresh-<user>` are its tokens.
 pub(crate) fn credential(user: &str) -> Credential {
     Credential {

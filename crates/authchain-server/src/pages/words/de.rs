@@ -33,7 +33,9 @@ pub(super) const WORDS: Words = Words {
     sign_in: SignIn {
         title: |server| format!("Bei {server} anmelden"),
         text: |provider| {
-            format!("Sie melden sich bei {provider} an. Danach bewahrt dieser Server auf, was er braucht, um für Sie zu handeln.")
+            format!(
+                "Sie melden sich bei {provider} an. Danach bewahrt dieser Server auf, was er braucht, um für Sie zu handeln."
+            )
         },
         expected: "Melden Sie sich mit diesem Konto an",
         button: |provider| format!("Mit {provider} anmelden"),
@@ -48,7 +50,9 @@ pub(super) const WORDS: Words = Words {
         account: "Konto",
         stored: "Was dieser Server für Sie tun darf",
         take_back: |provider| {
-            format!("Zum Zurücknehmen entfernen Sie diesen Server in den Sicherheitseinstellungen Ihres Kontos bei {provider}.")
+            format!(
+                "Zum Zurücknehmen entfernen Sie diesen Server in den Sicherheitseinstellungen Ihres Kontos bei {provider}."
+            )
         },
         another: "Mit einem anderen Konto anmelden",
         sign_out: "Auf dieser Seite abmelden",
@@ -81,7 +85,10 @@ pub(super) const WORDS: Words = Words {
             ("Claude", "Einstellungen → Konnektoren → dieser Server: Trennen, dann Verbinden."),
             ("Claude Code", "/mcp eingeben, diesen Server wählen, „Clear authentication“, dann „Authenticate“."),
             ("Cursor", "Settings → Tools & MCP → dieser Server: Logout, dann Connect."),
-            ("VS Code", "Befehl „Authentication: Remove Dynamic Authentication Providers“, dann „MCP: List Servers“ → dieser Server → Restart."),
+            (
+                "VS Code",
+                "Befehl „Authentication: Remove Dynamic Authentication Providers“, dann „MCP: List Servers“ → dieser Server → Restart.",
+            ),
             ("ChatGPT", "Einstellungen → Apps & Konnektoren → dieser Server: Trennen, dann Verbinden."),
             ("MCP Inspector", "„Open Auth Settings“ → „Clear OAuth State“, dann Connect."),
         ],
@@ -147,10 +154,18 @@ pub(super) const WORDS: Words = Words {
             "email" | "https://www.googleapis.com/auth/userinfo.email" => "Ihre E-Mail-Adresse sehen",
             "profile" | "https://www.googleapis.com/auth/userinfo.profile" => "Ihren Namen und Ihr Bild sehen",
             "offline_access" => "verbunden bleiben, während Sie weg sind",
-            "https://www.googleapis.com/auth/drive" => "alle Ihre Dateien in Google Drive sehen, bearbeiten, anlegen und löschen",
-            "https://www.googleapis.com/auth/drive.readonly" => "alle Ihre Dateien in Google Drive sehen und herunterladen",
-            "https://www.googleapis.com/auth/drive.file" => "die Dateien in Google Drive bearbeiten, die Sie mit dieser App benutzen",
-            "https://www.googleapis.com/auth/drive.metadata.readonly" => "Namen und Angaben Ihrer Dateien in Google Drive sehen",
+            "https://www.googleapis.com/auth/drive" => {
+                "alle Ihre Dateien in Google Drive sehen, bearbeiten, anlegen und löschen"
+            }
+            "https://www.googleapis.com/auth/drive.readonly" => {
+                "alle Ihre Dateien in Google Drive sehen und herunterladen"
+            }
+            "https://www.googleapis.com/auth/drive.file" => {
+                "die Dateien in Google Drive bearbeiten, die Sie mit dieser App benutzen"
+            }
+            "https://www.googleapis.com/auth/drive.metadata.readonly" => {
+                "Namen und Angaben Ihrer Dateien in Google Drive sehen"
+            }
             "https://mail.google.com/" => "alle Ihre E-Mails in Gmail lesen, schreiben, senden und endgültig löschen",
             "https://www.googleapis.com/auth/gmail.readonly" => "Ihre E-Mails und Einstellungen in Gmail sehen",
             "https://www.googleapis.com/auth/gmail.send" => "E-Mails in Ihrem Namen senden",
@@ -158,11 +173,17 @@ pub(super) const WORDS: Words = Words {
             "https://www.googleapis.com/auth/gmail.modify" => "Ihre E-Mails in Gmail lesen, schreiben und senden",
             "https://www.googleapis.com/auth/calendar" => "alle Ihre Kalender sehen, bearbeiten, teilen und löschen",
             "https://www.googleapis.com/auth/calendar.readonly" => "alle Ihre Kalender sehen",
-            "https://www.googleapis.com/auth/calendar.events" => "Termine in allen Ihren Kalendern sehen und bearbeiten",
+            "https://www.googleapis.com/auth/calendar.events" => {
+                "Termine in allen Ihren Kalendern sehen und bearbeiten"
+            }
             "https://www.googleapis.com/auth/calendar.events.readonly" => "Termine in allen Ihren Kalendern sehen",
-            "https://www.googleapis.com/auth/documents" => "alle Ihre Dokumente in Google Docs sehen, bearbeiten, anlegen und löschen",
+            "https://www.googleapis.com/auth/documents" => {
+                "alle Ihre Dokumente in Google Docs sehen, bearbeiten, anlegen und löschen"
+            }
             "https://www.googleapis.com/auth/documents.readonly" => "alle Ihre Dokumente in Google Docs sehen",
-            "https://www.googleapis.com/auth/spreadsheets" => "alle Ihre Tabellen in Google Sheets sehen, bearbeiten, anlegen und löschen",
+            "https://www.googleapis.com/auth/spreadsheets" => {
+                "alle Ihre Tabellen in Google Sheets sehen, bearbeiten, anlegen und löschen"
+            }
             "https://www.googleapis.com/auth/spreadsheets.readonly" => "alle Ihre Tabellen in Google Sheets sehen",
             _ => return None,
         })

@@ -20,7 +20,9 @@ pub(super) const WORDS: Words = Words {
         changes: "read and change",
         nothing: "It asks for nothing but to connect.",
         never: |provider| {
-            format!("It never sees your password or this server's access to {provider}. You can take this back at any time.")
+            format!(
+                "It never sees your password or this server's access to {provider}. You can take this back at any time."
+            )
         },
         allow: "Allow",
         deny: "Deny",
@@ -72,7 +74,10 @@ pub(super) const WORDS: Words = Words {
             ("Claude", "Settings → Connectors → this server: Disconnect, then Connect."),
             ("Claude Code", "Type /mcp, choose this server, “Clear authentication”, then “Authenticate”."),
             ("Cursor", "Settings → Tools & MCP → this server: Logout, then Connect."),
-            ("VS Code", "Command “Authentication: Remove Dynamic Authentication Providers”, then “MCP: List Servers” → this server → Restart."),
+            (
+                "VS Code",
+                "Command “Authentication: Remove Dynamic Authentication Providers”, then “MCP: List Servers” → this server → Restart.",
+            ),
             ("ChatGPT", "Settings → Apps & Connectors → this server: Disconnect, then Connect."),
             ("MCP Inspector", "“Open Auth Settings” → “Clear OAuth State”, then Connect."),
         ],
