@@ -2,7 +2,7 @@
 //! sight of a token; the refusal of bad ones.
 #![allow(clippy::print_stdout, reason = "benchmarks print")]
 
-use std::{convert::Infallible, hint::black_box, sync::Arc, time::Duration};
+use std::{convert::Infallible, hint::black_box, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use authchain::{
@@ -36,13 +36,10 @@ async fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["serve", "bare"] => serve(app(), &[]).await,
         ["serve", "guarded"] => {
-            let (issuer, tokens) = tokens::rs256(TOKENS);
-            serve(app().route_layer(layer(issuer)), &tokens).await
+            let issued = tokens::rs256(TOKENS)?;
+            serve(app().route_layer(layer(issued.issuer()?)), &issued.tokens).await
         }
-        ["count", what, calls] => {
-            count(what, calls.parse()?);
-            Ok(())
-        }
+        ["count", what, calls, file] => count(what, calls.parse()?, Path::new(file)),
         _ => {
             in_process()?;
             over_http().await
@@ -116,9 +113,10 @@ fn request(token: &str) -> Request<()> {
 }
 
 fn in_process() -> Result<()> {
-    let (issuer, tokens) = tokens::rs256(TOKENS);
+    let issued = tokens::rs256(TOKENS)?;
+    let tokens = &issued.tokens;
     let mut bare = Nothing;
-    let mut guarded = layer(issuer.clone()).layer(Nothing);
+    let mut guarded = layer(issued.issuer()?).layer(Nothing);
     let requests: Vec<_> = tokens.iter().map(|token| request(token)).collect();
     for request in &requests {
         assert_eq!(now(guarded.call(request.clone())).map(|r| r.status()), Ok(http::StatusCode::OK));
@@ -128,12 +126,12 @@ fn in_process() -> Result<()> {
     let ours = nanoseconds_per_call(15, 100_000, |n| drop(black_box(now(guarded.call(asked(n))))));
     line("warm request, added in process", format!("{:.0} ns", ours - base), "at most 400 ns");
 
-    if let Some(added) = added_instructions()? {
+    if let Some(added) = added_instructions(&issued)? {
         line("warm request, added instructions", format!("{added:.0}"), "at most 5000");
     }
 
     // A verifier that has seen nothing yet looks at each token once.
-    let fresh = Verifier::new(vec![issuer], Arc::new(SystemClock));
+    let fresh = Verifier::new(vec![issued.issuer()?], Arc::new(SystemClock));
     let first = nanoseconds_per_call(7, TOKENS, |n| drop(black_box(fresh.check(&tokens[n]))));
     line("first sight of a token", format!("{:.1} µs", first / 1000.0), "at most 20 µs");
     let head = |n: usize| AuthRequest::of(&requests[n % TOKENS]).map(drop);
@@ -143,31 +141,33 @@ fn in_process() -> Result<()> {
 }
 
 /// Two counts of different length, so that what is done once cancels out.
-fn added_instructions() -> Result<Option<f64>> {
+fn added_instructions(issued: &tokens::Issued) -> Result<Option<f64>> {
+    let file = std::env::temp_dir().join(format!("authchain-bench-{}", std::process::id()));
+    issued.save(&file)?;
+    let path = file.to_string_lossy().into_owned();
     let (few, many) = (1000, 6000);
     let per_call = |what: &str| -> Result<Option<f64>> {
-        let counted = [few, many].map(|calls: u64| cpu::instructions(&["count", what, &calls.to_string()]));
-        let [less, more] = counted;
+        let [less, more] = [few, many].map(|calls: u64| cpu::instructions(&["count", what, &calls.to_string(), &path]));
         Ok(less?.zip(more?).map(|(less, more)| more.saturating_sub(less) as f64 / (many - few) as f64))
     };
-    Ok(per_call("bare")?.zip(per_call("guarded")?).map(|(bare, guarded)| guarded - bare))
+    let (bare, guarded) = (per_call("bare")?, per_call("guarded")?);
+    std::fs::remove_file(file)?;
+    Ok(bare.zip(guarded).map(|(bare, guarded)| guarded - bare))
 }
 
-/// Runs under valgrind. Few tokens: making RSA signatures there takes its time.
-fn count(what: &str, calls: usize) {
-    let (issuer, tokens) = tokens::rs256(10);
+/// Runs under valgrind, with keys and tokens from a file: making RSA keys takes a different time each time.
+fn count(what: &str, calls: usize, file: &Path) -> Result<()> {
+    let issued = tokens::Issued::load(file)?;
     let mut bare = Nothing;
-    let mut guarded = layer(issuer).layer(Nothing);
-    let requests: Vec<_> = tokens.iter().map(|token| request(token)).collect();
-    for request in &requests {
-        drop(black_box(now(guarded.call(request.clone()))));
-    }
-    for request in requests.iter().cycle().take(calls) {
+    let mut guarded = layer(issued.issuer()?).layer(Nothing);
+    let requests: Vec<_> = issued.tokens.iter().map(|token| request(token)).collect();
+    for request in requests.iter().chain(requests.iter().cycle().take(calls)) {
         match what {
             "bare" => drop(black_box(now(bare.call(request.clone())))),
             _ => drop(black_box(now(guarded.call(request.clone())))),
         }
     }
+    Ok(())
 }
 
 async fn over_http() -> Result<()> {

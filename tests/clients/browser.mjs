@@ -86,6 +86,12 @@ async function wrongHeaders(response) {
   return wrong
 }
 
+/** Presses a button or follows a link, and waits for the page that it leads to. */
+async function press(page, name) {
+  const target = page.getByRole('button', { name }).or(page.getByRole('link', { name }))
+  await Promise.all([page.waitForEvent('load'), target.click()])
+}
+
 async function title(page, pattern) {
   assert.match(await page.title(), pattern)
   assert.equal(await page.locator('h1').count(), 1, 'one heading tells what the page is')
@@ -94,8 +100,19 @@ async function title(page, pattern) {
 /** From the stand-in's chooser to the redirect back. */
 async function chooseAnn(page) {
   await title(page, /Choose an account/)
-  await page.getByRole('button', { name: ANN }).click()
-  if (/Consent/.test(await page.title())) await page.getByRole('button', { name: 'Allow' }).click()
+  await press(page, ANN)
+  if (/Consent/.test(await page.title())) await press(page, 'Allow')
+}
+
+/** The authorization URL of another client, with this redirect URI. */
+async function authorizeUrlOf(client_name, redirect_uri) {
+  const answer = await fetch(`${issuer}/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ client_name, redirect_uris: [redirect_uri], token_endpoint_auth_method: 'none' }),
+  })
+  assert.equal(answer.status, 201)
+  return authorizeUrl({ client_id: (await answer.json()).client_id, redirect_uri })
 }
 
 function arrived() {
@@ -112,14 +129,14 @@ const walks = {
     const { page, faults } = await open({ javaScriptEnabled: false })
     await page.goto(authorizeUrl())
     await title(page, /asks for access/)
-    await page.getByRole('button', { name: 'Allow' }).click()
+    await press(page, 'Allow')
     await chooseAnn(page)
     await page.waitForURL(`${callback.origin}/**`)
     assert.ok(arrived().get('code'))
 
     await page.goto(`${issuer}/auth`)
     await title(page, /Sign in/)
-    await page.getByRole('button', { name: /Sign in/ }).click()
+    await press(page, /Sign in/)
     await chooseAnn(page)
     await page.waitForURL(`${issuer}/auth**`)
     await title(page, /You are signed in/)
@@ -131,27 +148,32 @@ const walks = {
   async deny() {
     const { page, faults } = await open()
     await page.goto(authorizeUrl())
-    await page.getByRole('button', { name: 'Deny' }).click()
+    await press(page, 'Deny')
     await page.waitForURL(`${callback.origin}/**`)
     const answer = arrived()
     assert.equal(answer.get('error'), 'access_denied')
     assert.equal(answer.get('code'), null)
 
     await page.goto(authorizeUrl())
-    await page.getByRole('button', { name: 'Allow' }).click()
-    await page.getByRole('button', { name: ANN }).click()
-    await page.getByRole('button', { name: 'Cancel' }).click()
-    await title(page, /You did not allow it/)
-    await page.getByRole('link', { name: /Return to/ }).click()
+    await press(page, 'Allow')
+    await press(page, ANN)
+    await press(page, 'Cancel')
     await page.waitForURL(`${callback.origin}/**`)
-    assert.equal(arrived().get('error'), 'access_denied')
+    assert.equal(arrived().get('error'), 'access_denied', 'the client learns of a no at the provider too')
+
+    await page.goto(`${issuer}/auth`)
+    await press(page, /Sign in/)
+    await press(page, ANN)
+    await press(page, 'Cancel')
+    await title(page, /You did not allow it/)
+    assert.match(await page.locator('main').innerText(), /Nothing was shared/)
     return faults
   },
 
   /** Only with the keyboard. */
   async keyboard() {
     const { page, faults } = await open()
-    const press = async (name) => {
+    const tabTo = async (name) => {
       for (let i = 0; i < 30; i++) {
         await page.keyboard.press('Tab')
         const focus = await page.evaluate(() => {
@@ -169,16 +191,16 @@ const walks = {
       assert.fail(`${name} cannot be reached with the Tab key on ${await page.title()}`)
     }
     await page.goto(authorizeUrl())
-    await press(/Allow/)
-    await press(/ann@example\.com/)
-    if (/Consent/.test(await page.title())) await press(/Allow/)
+    await tabTo(/Allow/)
+    await tabTo(/ann@example\.com/)
+    if (/Consent/.test(await page.title())) await tabTo(/Allow/)
     assert.ok(arrived().get('code'))
     await page.goto(`${issuer}/auth`)
-    await press(/Sign in/)
-    await press(/ann@example\.com/)
-    if (/Consent/.test(await page.title())) await press(/Allow/)
+    await tabTo(/Sign in/)
+    await tabTo(/ann@example\.com/)
+    if (/Consent/.test(await page.title())) await tabTo(/Allow/)
     await title(page, /You are signed in/)
-    await press(/Sign out/)
+    await tabTo(/Sign out/)
     await title(page, /You are signed out/)
     return faults
   },
@@ -189,20 +211,19 @@ const walks = {
     await page.goto(authorizeUrl())
     const second = await context.newPage()
     await second.goto(authorizeUrl())
-    await page.getByRole('button', { name: 'Allow' }).dblclick()
+    await Promise.all([page.waitForURL(`${google}/**`), page.getByRole('button', { name: 'Allow' }).dblclick()])
     await chooseAnn(page)
     await page.waitForURL(`${callback.origin}/**`)
     assert.ok(arrived().get('code'), 'a double click does no harm')
-    await second.getByRole('button', { name: 'Allow' }).click()
+    await press(second, 'Allow')
     await chooseAnn(second)
     await second.waitForURL(`${callback.origin}/**`)
     assert.ok(arrived().get('code'), 'the other tab lives on')
 
     await page.goto(authorizeUrl())
-    await page.getByRole('button', { name: 'Allow' }).click()
-    const stolen = page.url()
+    const [sentOut] = await Promise.all([page.waitForRequest(`${google}/o/oauth2/v2/auth?**`), press(page, 'Allow')])
     const other = await open()
-    await other.page.goto(stolen)
+    await other.page.goto(sentOut.url())
     await chooseAnn(other.page)
     await title(other.page, /browser where you began/)
     assert.equal(callback.got.length, 0, 'nothing was handed out')
@@ -223,46 +244,51 @@ const walks = {
 
     await page.goto(authorizeUrl())
     await look('consent')
+    await page.goto(await authorizeUrlOf('Claude', 'https://claude.ai/api/mcp/auth_callback'))
+    assert.match(await page.locator('main').innerText(), /claude\.ai/, 'the host that gets the answer is named')
+    await look('consent-site')
+    await page.goto(await authorizeUrlOf('Cursor', 'cursor://anysphere.cursor-mcp/oauth/callback'))
+    await look('consent-app')
     await page.goto(authorizeUrl({ scope: 'openid email profile https://www.googleapis.com/auth/drive.readonly', login_hint: ANN }))
     await look('consent-with-hint')
-    await page.getByRole('button', { name: 'Allow' }).click()
-    if (/Choose/.test(await page.title())) {
-      await look('stand-in-chooser')
-      await page.getByRole('button', { name: ANN }).click()
-    }
-    if (/Consent/.test(await page.title())) {
-      await look('stand-in-consent')
-      await page.getByRole('button', { name: 'Cancel' }).click()
-    }
-    await title(page, /You did not allow it/)
-    await look('denied-at-provider')
+    await press(page, 'Allow')
+    await title(page, /Consent/)
+    await look('stand-in-consent')
 
     await page.goto(`${issuer}/auth`)
     await look('sign-in')
+    await press(page, /Sign in/)
+    await look('stand-in-chooser')
+    await press(page, ANN)
+    await press(page, 'Cancel')
+    await title(page, /You did not allow it/)
+    await look('denied-at-provider')
+
     await page.goto(`${issuer}/auth?account=bob%40example.com`)
     await look('sign-in-account')
-    await page.getByRole('button', { name: /Sign in/ }).click()
-    if (/Choose/.test(await page.title())) await page.getByRole('button', { name: ANN }).click()
-    if (/Consent/.test(await page.title())) await page.getByRole('button', { name: 'Allow' }).click()
-    if (/other account|another account|not the account|different account/i.test(await page.title())) await look('wrong-account')
+    await control({ do: 'wrong_email', email: ANN })
+    await press(page, /Sign in/)
+    await press(page, 'Allow')
+    await look('wrong-account')
+    await control({ do: 'heal' })
 
     await page.goto(`${issuer}/auth`)
-    await page.getByRole('button', { name: /Sign in/ }).click()
+    await press(page, /Sign in/)
     await chooseAnn(page)
     await title(page, /You are signed in/)
     await look('success')
     await page.goto(`${issuer}/auth`)
     await title(page, /already signed in/)
     await look('already-signed-in')
-    await page.getByRole('link', { name: /session token/i }).click()
+    await press(page, /session token/i)
     await look('sessions-none')
     await page.getByRole('textbox').fill('Backup script on the old laptop in the cellar')
-    await page.getByRole('button', { name: /Make/ }).click()
+    await press(page, /Make/)
     await look('session-new')
-    await page.getByRole('link', { name: /Back/ }).click()
+    await press(page, /Back/)
     await look('sessions-one')
     await page.goto(`${issuer}/auth`)
-    await page.getByRole('button', { name: /Sign out/ }).click()
+    await press(page, /Sign out/)
     await look('signed-out')
 
     await page.goto(authorizeUrl({ client_id: 'forgotten' }))
@@ -275,16 +301,16 @@ const walks = {
     await look('error-bad-request')
     await page.goto(authorizeUrl())
     await context.clearCookies()
-    await page.getByRole('button', { name: 'Allow' }).click()
+    await press(page, 'Allow')
     await look('error-other-browser')
     await control({ do: 'fail', endpoint: 'token', status: 503, times: 100 })
     await page.goto(authorizeUrl())
-    await page.getByRole('button', { name: 'Allow' }).click()
+    await press(page, 'Allow')
     await chooseAnn(page)
     await look('error-provider-down')
     await control({ do: 'heal' }, { do: 'dead_end', error: 'org_internal' })
     await page.goto(authorizeUrl())
-    await page.getByRole('button', { name: 'Allow' }).click()
+    await press(page, 'Allow')
     await look('stand-in-dead-end')
     await control({ do: 'heal' })
 
@@ -304,7 +330,9 @@ try {
   say({ step: walk, ok: true })
   say({ done: true })
 } catch (error) {
-  say({ step: walk, ok: false, error: String(error?.stack ?? error) })
+  const pages = browser.contexts().flatMap((context) => context.pages())
+  const shown = await Promise.all(pages.map(async (page) => `${new URL(page.url()).pathname}: ${await page.title()}`))
+  say({ step: walk, ok: false, error: String(error?.stack ?? error), traffic: shown })
   process.exitCode = 1
 } finally {
   await browser.close()

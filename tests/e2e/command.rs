@@ -24,19 +24,33 @@ async fn with_variable(args: &[&str], name: &str, value: &str) -> Output {
     run(authchain(home.path()).args(args).env(name, value)).await
 }
 
+/// The names under "Commands:" in a help text.
+fn commands_in(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let names = lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn every_command_explains_itself_with_an_example() {
-    let top = run_authchain(&["--help"]).await;
-    assert!(top.status.success());
-    for command in ["serve", "demo", "login", "token", "completions", "Exit codes"] {
-        assert!(stdout(&top).contains(command), "{command} is missing in\n{}", stdout(&top));
-    }
-    for command in [&["serve"][..], &["demo"], &["login"], &["token", "mint"], &["completions"]] {
-        let help = run_authchain(&[command, &["--help"]].concat()).await;
+    let mut waiting = vec![Vec::new()];
+    let mut met = Vec::new();
+    while let Some(command) = waiting.pop() {
+        let args: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let help = run_authchain(&args).await;
         assert!(help.status.success());
-        let text = stdout(&help);
-        assert!(text.contains("Usage: authchain") && text.contains("Example"), "{command:?}:\n{text}");
-        assert!(text.contains(&format!("authchain {}", command.join(" "))), "{command:?}:\n{text}");
+        let (text, name) = (stdout(&help), command.join(" "));
+        assert!(text.contains("Usage: authchain"), "{name}:\n{text}");
+        let below = commands_in(&text);
+        if below.is_empty() {
+            let (_, examples) = text.split_once("\nExample").unwrap_or_else(|| panic!("{name} has none:\n{text}"));
+            assert!(examples.contains("authchain") && examples.contains(&name), "{name}:\n{text}");
+        }
+        waiting.extend(below.into_iter().map(|word| [command.clone(), vec![word]].concat()));
+        met.push(name);
+    }
+    for command in ["", "serve", "demo", "login", "token mint", "completions"] {
+        assert!(met.iter().any(|name| name == command), "no {command:?} among {met:?}");
     }
 }
 
@@ -141,7 +155,9 @@ async fn dev_keys_are_never_accepted_where_others_can_reach_the_server() {
     let home = tempfile::tempdir().unwrap();
     let mut command = authchain(home.path());
     command.args(["serve", "--host", "0.0.0.0", "--port", &free_port().to_string()]);
-    command.env("AUTHCHAIN__DEV__ACCEPT_DEV_KEYS", "true").env("AUTHCHAIN__SERVER__PUBLIC_URL", "https://mcp.example.com");
+    command
+        .env("AUTHCHAIN__DEV__ACCEPT_DEV_KEYS", "true")
+        .env("AUTHCHAIN__SERVER__PUBLIC_URL", "https://mcp.example.com");
     command.env("GOOGLE_CLIENT_ID", "id").env("GOOGLE_CLIENT_SECRET", "secret");
     let output = run(&mut command).await;
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));

@@ -1,10 +1,16 @@
 //! `authchain demo`, the first thing that a newcomer types.
 
-use std::net::TcpListener;
+use std::{
+    io::Write,
+    net::{TcpListener, TcpStream},
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::program::{self, Demo, Program, authchain, files, run_authchain};
+use crate::{
+    journey::{ANN, Client, call, rpc},
+    program::{self, Demo, Program, authchain, files, run_authchain},
+};
 
 const STEPS: [&str; 10] = [
     "request without token → 401 challenge",
@@ -25,7 +31,8 @@ async fn check_goes_the_whole_way_and_prints_each_step() {
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success(), "{stdout}{stderr}");
     for step in STEPS {
-        let line = stdout.lines().find(|line| line.contains(step)).unwrap_or_else(|| panic!("no {step:?} in\n{stdout}"));
+        let line =
+            stdout.lines().find(|line| line.contains(step)).unwrap_or_else(|| panic!("no {step:?} in\n{stdout}"));
         assert!(line.starts_with('✓') && line.ends_with(" ms"), "{line}");
     }
     for tool in ["Drive", "Gmail", "Calendar"] {
@@ -53,7 +60,7 @@ async fn json_prints_exactly_one_line_and_ctrl_c_ends_it_cleanly() {
         assert!(!demo.text(key).is_empty());
     }
     assert_eq!(demo.mcp_url(), format!("{}/mcp", demo.text("issuer")));
-    assert_eq!(demo.ready["users"], serde_json::json!(["ann@example.com", "bob@example.com", "eve@example.com"]));
+    assert_eq!(demo.ready["users"], json!(["ann@example.com", "bob@example.com", "eve@example.com"]));
     let folder = demo.text("data_dir").to_owned();
     assert!(std::path::Path::new(&folder).is_dir());
 
@@ -72,6 +79,34 @@ async fn data_keeps_the_folder() {
     let (status, _) = demo.program.interrupt().await;
     assert_eq!(status.code(), Some(0));
     assert!(!files(&folder).unwrap().is_empty(), "keys and state are still there");
+}
+
+/// The stand-in begins anew with each demo and knows nobody's old grants, as if ann had taken hers back at Google; what
+/// authchain keeps lives on.
+#[tokio::test]
+async fn a_second_demo_over_the_same_folder_knows_its_clients() {
+    let kept = tempfile::tempdir().unwrap();
+    let args = ["--auto-approve", "--data", kept.path().to_str().unwrap()];
+    let first = Demo::start(&args).await;
+    let mcp_url = first.mcp_url().to_owned();
+    let port = url::Url::parse(&mcp_url).unwrap().port().unwrap();
+    let client = Client::register(&mcp_url, "faithful").await;
+    let tokens = client.sign_in().await;
+    first.program.interrupt().await;
+
+    let _second = Demo::start_on(port, &args).await;
+    assert!(call(&mcp_url, &tokens.access, "whoami", json!({})).await.contains(ANN));
+    let newer = client.refresh(&tokens.refresh).await;
+    assert!(call(&mcp_url, &newer.access, "whoami", json!({})).await.contains(ANN));
+    let params = json!({ "name": "drive_list", "arguments": {} });
+    let answer: Value = rpc(&mcp_url, Some(&newer.access), "tools/call", params.clone()).await.json().await.unwrap();
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    assert_eq!(answer["result"]["isError"], true, "{text}");
+    assert!(text.contains("Sign in again"), "{text}");
+
+    let again = client.sign_in().await;
+    let answer: Value = rpc(&mcp_url, Some(&again.access), "tools/call", params).await.json().await.unwrap();
+    assert_ne!(answer["result"]["isError"], true, "the old client signs in anew and goes on: {answer}");
 }
 
 #[tokio::test]
@@ -131,4 +166,22 @@ async fn a_demo_is_the_same_on_every_machine() {
     assert!(!demo.line().await.contains("nowhere"));
     assert_eq!(demo.interrupt().await.0.code(), Some(0));
     assert!(program::files(home.path()).unwrap().iter().all(|file| file.ends_with("log")), "nothing is left behind");
+}
+
+/// A browser that opened a connection ahead, a client that died in the middle of a request: nobody keeps a demo alive.
+#[tokio::test]
+async fn a_half_sent_request_does_not_hold_up_ctrl_c() {
+    let demo = Demo::start(&[]).await;
+    let mut held = Vec::new();
+    for key in ["issuer", "google_url"] {
+        let server = url::Url::parse(demo.text(key)).unwrap();
+        for sent in
+            ["", "POST /token HT", "POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\ngrant"]
+        {
+            let mut connection = TcpStream::connect(("127.0.0.1", server.port().unwrap())).unwrap();
+            connection.write_all(sent.as_bytes()).unwrap();
+            held.push(connection);
+        }
+    }
+    assert_eq!(demo.program.interrupt().await.0.code(), Some(0));
 }

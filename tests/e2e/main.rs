@@ -9,8 +9,10 @@
 mod browser;
 mod clients;
 mod command;
+mod configuration;
 mod demo;
 mod journey;
 mod node;
 mod program;
+mod registry;
 mod secrets;

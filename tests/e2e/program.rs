@@ -116,9 +116,14 @@ pub(crate) struct Demo {
 impl Demo {
     /// Starts a demo on a free port with these further arguments.
     pub(crate) async fn start(args: &[&str]) -> Self {
+        Self::start_on(0, args).await
+    }
+
+    /// Starts a demo on this port.
+    pub(crate) async fn start_on(port: u16, args: &[&str]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut program = Program::start(
-            authchain(home.path()).args(["demo", "--json", "--port", "0"]).args(args),
+            authchain(home.path()).args(["demo", "--json", "--port", &port.to_string()]).args(args),
             &home.path().join("log"),
         );
         let ready = serde_json::from_str(&program.line().await).unwrap();
@@ -149,8 +154,7 @@ impl Server {
     pub(crate) async fn start(google: &StandIn, variables: &[(&str, &str)]) -> Self {
         let mut variables: Vec<_> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         variables.extend(pointed_at(google));
-        let mut server =
-            Self { program: None, port: free_port(), variables, home: tempfile::tempdir().unwrap() };
+        let mut server = Self { program: None, port: free_port(), variables, home: tempfile::tempdir().unwrap() };
         server.launch().await;
         server
     }

@@ -18,7 +18,8 @@ struct Heard {
 #[tokio::test]
 async fn no_secret_is_in_any_log_page_error_or_file() {
     let google = StandIn::start(StandInOptions::default()).await.unwrap();
-    let server = Server::start(&google, &[("RUST_LOG", "trace")]).await;
+    // As JSON, because only that names where each line comes from.
+    let server = Server::start(&google, &[("RUST_LOG", "trace"), ("AUTHCHAIN__LOG__FORMAT", "json")]).await;
     let mcp_url = server.mcp_url();
     let mut heard = Vec::new();
     let mut hear = |place: &str, words: String| heard.push(Heard { place: place.into(), words: words.into_bytes() });
@@ -49,10 +50,12 @@ async fn no_secret_is_in_any_log_page_error_or_file() {
 
     // Google refuses the token in the middle of the work, and goes away.
     google.control().expire_access_tokens();
-    let answer = rpc(&mcp_url, Some(&tokens.access), "tools/call", json!({ "name": "drive_list", "arguments": {} })).await;
+    let answer =
+        rpc(&mcp_url, Some(&tokens.access), "tools/call", json!({ "name": "drive_list", "arguments": {} })).await;
     hear("a call with an access token that Google does not know any more", answer.text().await.unwrap());
     google.control().fail(authchain_testkit::Endpoint::Any, 503, 50);
-    let answer = rpc(&mcp_url, Some(&tokens.access), "tools/call", json!({ "name": "drive_list", "arguments": {} })).await;
+    let answer =
+        rpc(&mcp_url, Some(&tokens.access), "tools/call", json!({ "name": "drive_list", "arguments": {} })).await;
     hear("a call while Google is away", answer.text().await.unwrap());
     google.control().heal();
 
@@ -60,16 +63,9 @@ async fn no_secret_is_in_any_log_page_error_or_file() {
     let newer = client.refresh(&tokens.refresh).await;
     secrets.extend([newer.access.clone(), newer.refresh.clone()]);
     let mangled = format!("{}x", newer.refresh);
-    let form = [("grant_type", "refresh_token"), ("refresh_token", mangled.as_str()), ("client_id", client.id.as_str())];
+    let form =
+        [("grant_type", "refresh_token"), ("refresh_token", mangled.as_str()), ("client_id", client.id.as_str())];
     hear("a refresh with a mangled token", client.asks_for_tokens(&form).await.text().await.unwrap());
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("code", code.as_str()),
-        ("redirect_uri", CALLBACK),
-        ("client_id", client.id.as_str()),
-        ("code_verifier", "another-verifier-that-does-not-fit-the-challenge"),
-    ];
-    hear("a code for the second time", client.asks_for_tokens(&form).await.text().await.unwrap());
 
     // Tokens where they do not belong, and bad ones.
     let in_query = client.http.get(format!("{mcp_url}?access_token={}", newer.access)).send().await.unwrap();
@@ -87,7 +83,21 @@ async fn no_secret_is_in_any_log_page_error_or_file() {
     assert!(call(&mcp_url, &session, "whoami", json!({})).await.contains(ANN));
     let list = person.open(format!("{}/auth/sessions", server.issuer())).await.unwrap();
     hear("the list of sessions", list.body.clone());
-    secrets.push(session);
+    let pages = server.issuer().parse().unwrap();
+    secrets.extend([session, person.cookie(&pages, "authchain-browser").expect("the browser is signed in")]);
+
+    // A code that comes twice, of another sign-in.
+    let twice = client.person_consents().await.query("code").unwrap();
+    let stolen = client.redeem(&twice).await;
+    secrets.extend([twice.clone(), stolen.access, stolen.refresh]);
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", twice.as_str()),
+        ("redirect_uri", CALLBACK),
+        ("client_id", client.id.as_str()),
+        ("code_verifier", "another-verifier-that-does-not-fit-the-challenge"),
+    ];
+    hear("a code for the second time", client.asks_for_tokens(&form).await.text().await.unwrap());
 
     // The end.
     assert_eq!(client.revoke(&newer.refresh).await.status(), 200);
@@ -100,7 +110,9 @@ async fn no_secret_is_in_any_log_page_error_or_file() {
     for file in files(&server.data()).unwrap() {
         heard.push(Heard { place: file.display().to_string(), words: std::fs::read(&file).unwrap() });
     }
-    assert!(server.log().contains("TRACE"), "the log is at its most talkative");
+    for talkative in ["TRACE", "hyper_util", "rmcp", "authchain::chain", "token_revoked", "a code came twice"] {
+        assert!(server.log().contains(talkative), "the log is at its most talkative: no {talkative}");
+    }
     secrets.extend(google.control().issued_secrets().iter().map(|secret| secret.expose().to_owned()));
     assert!(secrets.len() > 12, "there is something to look for");
     for secret in &secrets {
@@ -108,7 +120,11 @@ async fn no_secret_is_in_any_log_page_error_or_file() {
             let found = words.windows(secret.len()).position(|window| window == secret.as_bytes());
             if let Some(at) = found {
                 let around = words[at.saturating_sub(200)..at].iter().copied();
-                panic!("{}… is in {place} after …{}", &secret[..8], String::from_utf8_lossy(&around.collect::<Vec<_>>()));
+                panic!(
+                    "{}… is in {place} after …{}",
+                    &secret[..8],
+                    String::from_utf8_lossy(&around.collect::<Vec<_>>())
+                );
             }
         }
     }

@@ -29,13 +29,26 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  authchain demo\n  authchain demo --check")]
     Demo(Demo),
     /// Signs in with a browser and saves the credential
-    #[command(after_help = "Example:\n  authchain login --account ann@example.com --scopes drive.readonly,gmail.readonly")]
+    #[command(
+        after_help = "Example:\n  authchain login --account ann@example.com --scopes drive.readonly,gmail.readonly"
+    )]
     Login(Login),
     /// Tokens for tests and scripts
     #[command(subcommand)]
     Token(Token),
+    /// Google's scopes: what they allow, what they are called
+    #[command(subcommand)]
+    Scopes(Scopes),
+    /// Google's APIs: addresses, versions, scopes
+    #[command(subcommand)]
+    Services(Services),
+    /// The configuration as it is, and whether a server can start with it
+    #[command(subcommand)]
+    Config(Config),
     /// Prints completions for a shell
-    #[command(after_help = "Example:\n  authchain completions bash > ~/.local/share/bash-completion/completions/authchain")]
+    #[command(
+        after_help = "Example:\n  authchain completions bash > ~/.local/share/bash-completion/completions/authchain"
+    )]
     Completions {
         /// Which shell
         shell: Shell,
@@ -128,6 +141,126 @@ pub(crate) struct Mint {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Scopes {
+    /// Lists scopes, or groups of scopes
+    #[command(after_help = "Examples:\n  authchain scopes list --service drive\n  authchain scopes list --groups")]
+    List(ListScopes),
+    /// Says what a scope or a group allows, what covers it, and what else it is called
+    #[command(after_help = "Example:\n  authchain scopes explain drive.file")]
+    Explain {
+        /// An alias, a group, a legacy name, a URL or its end
+        name: String,
+        #[command(flatten)]
+        common: ScopesCommon,
+    },
+    /// Prints the scope URLs that names stand for, one per line
+    #[command(after_help = "Example:\n  authchain scopes resolve office_suite gmail.send")]
+    Resolve {
+        /// Aliases, groups, legacy names or URLs
+        #[arg(required = true, value_delimiter = ',')]
+        names: Vec<String>,
+        #[command(flatten)]
+        common: ScopesCommon,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ScopesCommon {
+    /// Which groups and legacy names: original or later; without it the configured ones
+    #[arg(long, value_name = "EDITION")]
+    pub(crate) edition: Option<Edition>,
+    /// Prints the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Edition {
+    /// As in 2025
+    Original,
+    /// As in 2026; asks for more
+    Later,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListScopes {
+    /// Only those of this service: drive, gmail, ...
+    #[arg(long)]
+    pub(crate) service: Option<String>,
+    /// Only those that contain this text in a name or in the description
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+    /// Only those that Google holds to be this sensitive
+    #[arg(long, value_name = "SENSITIVITY")]
+    pub(crate) sensitivity: Option<Sensitive>,
+    /// Only those that allow reading and nothing else
+    #[arg(long)]
+    pub(crate) readonly: bool,
+    /// Lists groups instead of scopes
+    #[arg(long, conflicts_with_all = ["service", "sensitivity", "readonly"])]
+    pub(crate) groups: bool,
+    #[command(flatten)]
+    pub(crate) common: ScopesCommon,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Sensitive {
+    /// No verification beyond the basic one
+    NonSensitive,
+    /// Not known
+    Unknown,
+    /// The app has to be verified
+    Sensitive,
+    /// The app has to be verified and its security assessed
+    Restricted,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Services {
+    /// Lists services
+    #[command(after_help = "Examples:\n  authchain services list --category workspace\n  authchain services list drive --json")]
+    List(ListServices),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListServices {
+    /// Only these, by key, alias, or key with version: drive, drive_v3, webmasters
+    pub(crate) names: Vec<String>,
+    /// Only those of this category: workspace, admin, cloud, ...
+    #[arg(long)]
+    pub(crate) category: Option<String>,
+    /// Only those that contain this text in a name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+    /// Prints the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Prints every key with its value; secrets are hidden
+    #[command(after_help = "Example:\n  authchain config show --origin")]
+    Show {
+        /// Prints where each value came from as well
+        #[arg(long)]
+        origin: bool,
+        /// Only keys that begin with this: server, providers.google
+        prefix: Option<String>,
+        /// Prints the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says whether a server can start with the configuration
+    #[command(after_help = "Example:\n  authchain --config authchain.toml config check")]
+    Check {
+        /// Prints the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 impl Args {
     /// Whether the answer is for a program.
     pub(crate) fn json(&self) -> bool {
@@ -135,6 +268,10 @@ impl Args {
             Command::Demo(demo) => demo.json,
             Command::Login(login) => login.json,
             Command::Token(Token::Mint(mint)) => mint.json,
+            Command::Scopes(Scopes::List(list)) => list.common.json,
+            Command::Scopes(Scopes::Explain { common, .. } | Scopes::Resolve { common, .. }) => common.json,
+            Command::Services(Services::List(list)) => list.json,
+            Command::Config(Config::Show { json, .. } | Config::Check { json }) => *json,
             Command::Serve(_) | Command::Completions { .. } => false,
         }
     }

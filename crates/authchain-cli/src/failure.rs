@@ -22,7 +22,17 @@ impl Failure {
 
     /// A failure with a row of the table of codes.
     pub(crate) fn of(code: ErrorCode, message: impl Display) -> Self {
-        Self { code: code.as_str(), message: message.to_string(), fix: code.what_to_do().into(), exit: code.exit_code() }
+        Self {
+            code: code.as_str(),
+            message: message.to_string(),
+            fix: code.what_to_do().into(),
+            exit: code.exit_code(),
+        }
+    }
+
+    /// What was named does not exist.
+    pub(crate) fn not_found(message: impl Display, fix: impl Display) -> Self {
+        Self { code: "not_found", message: message.to_string(), fix: fix.to_string(), exit: 3 }
     }
 
     /// Something that was asked for is in use already.

@@ -33,6 +33,7 @@ pub(crate) async fn run(mut sources: Sources, args: Login, output: &Output) -> R
         .set("server.host", "127.0.0.1", "login")
         .set("server.port", port, "login")
         .set("server.public_url", &address, "login")
+        .set("tls.enabled", false, "login")
         .load()?;
     crate::logging::start(&config.log);
     let app = App::new(config).await?;
@@ -54,7 +55,8 @@ pub(crate) async fn run(mut sources: Sources, args: Login, output: &Output) -> R
 
     let mut page = format!("{address}/auth");
     if let Some(email) = &args.account {
-        let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("account", email.as_str()).finish();
+        let query: String =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("account", email.as_str()).finish();
         page = format!("{page}?{query}");
     }
     output.say(format!("Sign in here: {page}"));

@@ -1,12 +1,15 @@
 //! The `authchain` command: arguments in, one call into the library, output and an exit code out.
 
 mod args;
+mod config;
 mod demo;
 mod failure;
-mod login;
 mod logging;
+mod login;
 mod output;
+mod scopes;
 mod serve;
+mod services;
 mod token;
 
 use std::process::ExitCode;
@@ -41,6 +44,12 @@ async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Demo(demo) => demo::run(demo, output).await,
         Command::Login(login) => login::run(sources, login, output).await,
         Command::Token(args::Token::Mint(mint)) => token::mint(sources, mint, output).await,
+        Command::Scopes(command) => scopes::run(&sources, command, output),
+        Command::Services(args::Services::List(list)) => services::list(&list, output),
+        Command::Config(args::Config::Show { origin, prefix, .. }) => {
+            config::show(&sources, prefix.as_deref(), origin, output)
+        }
+        Command::Config(args::Config::Check { .. }) => config::check(&sources, output).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "authchain", &mut std::io::stdout());
             Ok(())

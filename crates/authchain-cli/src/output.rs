@@ -18,11 +18,6 @@ impl Output {
         Self { json }
     }
 
-    /// Whether the answer is for a program.
-    pub(crate) fn is_json(self) -> bool {
-        self.json
-    }
-
     /// The answer: one line of JSON for programs, `text` for people.
     pub(crate) fn answer(self, json: &Value, text: impl Display) {
         if self.json {
@@ -49,4 +44,19 @@ impl Output {
         }
         ExitCode::from(*exit)
     }
+}
+
+/// Columns that stand below their headings, the last one as long as it is.
+pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+    let headings = headings.map(ToOwned::to_owned);
+    let width = |column: usize| {
+        let cells = std::iter::once(&headings).chain(rows).filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    std::iter::once(&headings).chain(rows).map(line).collect::<Vec<_>>().join("\n")
 }

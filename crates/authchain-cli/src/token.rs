@@ -1,6 +1,6 @@
 //! `authchain token mint`: a JWT of the development key.
 
-use authchain::{core::AuthError, google::registry, jwt::dev::DevKeys};
+use authchain::{core::AuthError, jwt::dev::DevKeys};
 use authchain_server::config::Sources;
 use serde_json::json;
 
@@ -12,7 +12,8 @@ pub(crate) async fn mint(mut sources: Sources, args: Mint, output: &Output) -> R
     }
     let config = sources.load()?;
     let scopes = if args.scopes.is_empty() { &config.providers.google.scopes } else { &args.scopes };
-    let scopes = registry()
+    let registry = config.google.registry();
+    let scopes = registry
         .resolve_all(scopes.iter().map(String::as_str))
         .map_err(|error| AuthError::Configuration(error.to_string()))?;
     let audience = match args.audience {

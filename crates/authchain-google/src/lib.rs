@@ -5,6 +5,8 @@
 //! - [`ServiceFactory`] makes hubs of google-apis-rs (`DriveHub`, `GmailHub`, ...) and keeps them for half an hour; under
 //!   each lies a [`TokenBridge`] that asks the [`TokenSource`](authchain_core::TokenSource) at every call.
 //! - [`RestClient`] serves every other API of the catalogue: JSON in and out, pages as a stream, uploads and downloads.
+//! - [`DelegatedServiceAccount`], [`GcloudCredentials`] and [`AccessTokenFromEnvironment`] are token sources beside the
+//!   credentials that people sign in for: a tool does not notice which one it has.
 //! - [`explain`] turns an API error into what a person can do about it.
 //!
 //! There is no global state but constant data, parsed at first use.
@@ -17,6 +19,7 @@ mod factory;
 mod hub;
 mod rest;
 mod scopes;
+mod sources;
 mod token_bridge;
 
 pub use catalogue::{Catalogue, CatalogueError, Selected, Service, Version, catalogue};
@@ -28,7 +31,11 @@ pub use hub::Hub;
 pub use rest::{Call, Content, Download, RestClient, RestError, RetryPolicy};
 pub use scopes::{
     Confidence, GoogleScopes, GroupEdition, Level, Operation, Origin, ScopeError, ScopeInfo, ScopeReport, Sensitivity,
-    Warning, registry,
+    Warning, nearest as nearest_name, registry,
+};
+pub use sources::{
+    AccessTokenFromEnvironment, AdcFile, AuthorizedUser, DelegatedServiceAccount, Delegation, FileError,
+    GcloudCredentials, ServiceAccountKey, Upstream, default_file,
 };
 pub use token_bridge::TokenBridge;
 

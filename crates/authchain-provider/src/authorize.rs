@@ -24,6 +24,8 @@ pub struct AuthorizationRequest {
     /// Whether the consent page must be shown even if all was granted before. Ask for it only when a refresh token is
     /// needed and none is stored: at Google each consent makes a new refresh token, and the hundredth kills the first.
     pub consent: bool,
+    /// Whether the person must be offered all their accounts, even where only one is signed in at the provider.
+    pub choose_account: bool,
 }
 
 impl Provider {
@@ -42,14 +44,30 @@ impl Provider {
             .append_pair("code_challenge", request.challenge.as_str())
             .append_pair("code_challenge_method", "S256")
             .extend_pairs(self.params_for(&scopes));
-        if request.consent {
-            query.extend_pairs(&self.consent_params);
-        }
+        query.extend_pairs(self.pages_to_show(request));
         if let Some(hint) = &request.login_hint {
             query.append_pair("login_hint", hint.as_str());
         }
         drop(query);
         url
+    }
+
+    /// The parameters that make pages appear. Both may be words of one parameter (`prompt`, OpenID Connect Core 1.0,
+    /// section 3.1.2.1), which then has them in a list.
+    fn pages_to_show(&self, request: &AuthorizationRequest) -> Vec<(&str, String)> {
+        let choose = self.choose_params.iter().filter(|_| request.choose_account);
+        let consent = self.consent_params.iter().filter(|_| request.consent);
+        let mut shown: Vec<(&str, String)> = Vec::new();
+        for (name, value) in choose.chain(consent) {
+            match shown.iter_mut().find(|(known, _)| known == name) {
+                Some((_, values)) => {
+                    values.push(' ');
+                    values.push_str(value);
+                }
+                None => shown.push((name, value.clone())),
+            }
+        }
+        shown
     }
 }
 
@@ -71,6 +89,7 @@ mod tests {
             scopes: scopes.into(),
             login_hint: None,
             consent: false,
+            choose_account: false,
         }
     }
 
@@ -103,6 +122,13 @@ mod tests {
         });
         assert_eq!(query["prompt"], "consent");
         assert_eq!(query["login_hint"], "ann@example.com");
+    }
+
+    #[test]
+    fn all_accounts_are_offered_when_another_one_is_wanted() {
+        let choosing = AuthorizationRequest { choose_account: true, ..request("") };
+        assert_eq!(query(&choosing)["prompt"], "select_account");
+        assert_eq!(query(&AuthorizationRequest { consent: true, ..choosing })["prompt"], "select_account consent");
     }
 
     #[test]

@@ -102,6 +102,7 @@ impl Provider {
             revoke_with_client: true,
             authorize_params: Vec::new(),
             consent_params: params(&[("prompt", "consent")]),
+            choose_params: params(&[("prompt", "select_account")]),
             identity_scopes: identity.chain(offline).collect::<Scopes>(),
             email_must_be_verified: true,
             life_when_untold: Some(Duration::from_secs(3600)),

@@ -63,6 +63,8 @@ pub struct Provider {
     pub authorize_params: Vec<(String, String)>,
     /// Added when a consent page is really needed, that is when a refresh token is: `prompt=consent`.
     pub consent_params: Vec<(String, String)>,
+    /// Added when the person is to choose among their accounts: `prompt=select_account`.
+    pub choose_params: Vec<(String, String)>,
     /// Asked for at every sign-in, so that the answer says who signed in.
     pub identity_scopes: Scopes,
     /// Whether an address counts only when the provider says that it is verified (`email_verified`). Some providers let
@@ -98,6 +100,7 @@ impl Provider {
             revoke_with_client: false,
             authorize_params: params(&[("access_type", "offline"), ("include_granted_scopes", "true")]),
             consent_params: params(&[("prompt", "consent")]),
+            choose_params: params(&[("prompt", "select_account")]),
             identity_scopes: Scopes::from("openid email"),
             email_must_be_verified: true,
             life_when_untold: Some(Duration::from_secs(3600)),

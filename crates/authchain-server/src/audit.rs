@@ -21,6 +21,10 @@ pub(crate) enum What {
     SessionOpened,
     SessionEnded,
     SignedOut,
+    AccountLinked,
+    AccountUnlinked,
+    AccountSwitched,
+    GrantWidened,
 }
 
 impl What {
@@ -39,6 +43,10 @@ impl What {
             Self::SessionOpened => "session_opened",
             Self::SessionEnded => "session_ended",
             Self::SignedOut => "signed_out",
+            Self::AccountLinked => "account_linked",
+            Self::AccountUnlinked => "account_unlinked",
+            Self::AccountSwitched => "account_switched",
+            Self::GrantWidened => "grant_widened",
         }
     }
 }
@@ -48,18 +56,24 @@ impl What {
 pub(crate) struct Event<'a> {
     what: What,
     who: &'a str,
+    account: &'a str,
     client: Option<&'a Client>,
     reference: &'a str,
 }
 
 impl<'a> Event<'a> {
     pub(crate) fn new(what: What) -> Self {
-        Self { what, who: "", client: None, reference: "" }
+        Self { what, who: "", account: "", client: None, reference: "" }
     }
 
     /// The person.
     pub(crate) fn who(self, who: &'a str) -> Self {
         Self { who, ..self }
+    }
+
+    /// The account that it is about, where it is not the person's own.
+    pub(crate) fn account(self, account: &'a str) -> Self {
+        Self { account, ..self }
     }
 
     /// The client.
@@ -88,6 +102,7 @@ impl<'a> Event<'a> {
             target: "authchain::audit",
             what = self.what.word(),
             who = self.who,
+            account = self.account,
             client,
             client_name = self.client.map_or("", |client| client.metadata.name()),
             outcome,

@@ -33,7 +33,7 @@ impl OAuthError {
     }
 
     /// 401 `invalid_client`: the client forgets its registration and registers anew. `basic`: it used the header.
-    pub(crate) fn invalid_client(description: &'static str, basic: bool) -> Self {
+    pub(crate) fn invalid_client(description: impl Into<Cow<'static, str>>, basic: bool) -> Self {
         Self { basic, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description) }
     }
 
@@ -41,6 +41,11 @@ impl OAuthError {
     /// stuck on anything else.
     pub(crate) fn invalid_grant(description: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_grant", description)
+    }
+
+    /// The sentence.
+    pub(crate) fn into_description(self) -> Cow<'static, str> {
+        self.description
     }
 
     /// The error word.

@@ -5,8 +5,8 @@
 //! Clients get tokens of ours, bound to the MCP endpoint; the provider's client id, secret and tokens never leave the
 //! server. The checklist that the code follows is MCP's authorization chapter (2026-07-28) with OAuth 2.1 beneath it.
 //!
-//! The way of a sign-in: [`discovery`] → [`clients`] (registration) → [`authorize`] (consent) → [`upstream`] (the
-//! provider) → [`token`]. A client id carries its own registration, a consent form carries its own request: nothing is
+//! The way of a sign-in: `discovery` → `clients` (registration) → `authorize` (consent) → `upstream` (the provider) →
+//! `token`. A client id carries its own registration, a consent form carries its own request: nothing is
 //! stored before a person has said yes, so nothing is lost by a restart.
 
 mod app;
@@ -19,7 +19,9 @@ mod discovery;
 mod errors;
 mod keys;
 mod local;
+mod once;
 mod options;
+mod outbound;
 mod pages;
 mod params;
 mod resource;
@@ -31,5 +33,6 @@ mod token;
 mod upstream;
 
 pub use app::{App, StartError, google_client, stop_signal};
-pub use options::{Parts, ScopeWords, ServerOptions};
+pub use clients::{ClientProof, RegisteredClient, Workload};
+pub use options::{DocumentOptions, Parts, ScopeWords, ServerOptions};
 pub use server::AuthorizationServer;

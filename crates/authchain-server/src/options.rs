@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use authchain::{
+    accounts::Accounts,
     core::{AuthError, Clock, Scopes, StateStore},
     grants::Grants,
     jwt::SigningKeys,
@@ -11,6 +12,8 @@ use authchain::{
     store::seal::Keyring,
 };
 use url::{Host, Url};
+
+use crate::clients::{self, RegisteredClient};
 
 /// The words for a scope, in a sentence that a person understands; `None` where none are known.
 pub type ScopeWords = fn(&str) -> Option<&'static str>;
@@ -49,8 +52,27 @@ pub struct ServerOptions {
     /// Private-use schemes without a dot that editors are known to own. A public client may use any private-use scheme
     /// that is not dangerous; a confidential one only these and reverse-domain ones (RFC 8252, section 7.1).
     pub editor_schemes: Vec<String>,
+    /// Client ids that are addresses of documents.
+    pub documents: DocumentOptions,
+    /// Clients that need no registration.
+    pub registered: Vec<RegisteredClient>,
     /// Lets the issuer be plain http on a host that is not loopback. For test networks only.
     pub allow_public_http: bool,
+}
+
+/// Client ID Metadata Documents (draft-ietf-oauth-client-id-metadata-document).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocumentOptions {
+    /// Whether they are accepted, and announced.
+    pub accept: bool,
+    /// Weakens: documents and keys of clients may also be at plain http and on loopback addresses. For development.
+    pub allow_loopback: bool,
+}
+
+impl Default for DocumentOptions {
+    fn default() -> Self {
+        Self { accept: true, allow_loopback: false }
+    }
 }
 
 impl ServerOptions {
@@ -72,6 +94,8 @@ impl ServerOptions {
             client_secret_life: DAY,
             browser_life: DAY / 2,
             editor_schemes: ["cursor", "vscode", "vscode-insiders", "windsurf", "zed", "claude"].map(Into::into).into(),
+            documents: DocumentOptions::default(),
+            registered: Vec::new(),
             allow_public_http: false,
         }
     }
@@ -120,7 +144,7 @@ impl ServerOptions {
         if self.access_token_life.as_secs() == 0 || self.code_life.as_secs() == 0 {
             return Err(AuthError::Configuration("access_token_life and code_life must be at least a second".into()));
         }
-        Ok(())
+        clients::check_configured(&self.registered, &self.editor_schemes)
     }
 }
 
@@ -151,6 +175,8 @@ pub struct Parts {
     pub grants: Arc<Grants>,
     /// Session tokens, for programs that speak no OAuth.
     pub sessions: Arc<Sessions>,
+    /// Whose accounts those are.
+    pub accounts: Arc<Accounts>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Scopes in words.

@@ -1,8 +1,8 @@
 //! The server as a whole: what all endpoints share, and the router that they hang on.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use authchain::{core::AuthError, jwt::Verifier};
+use authchain::{AuthLayer, core::AuthError, jwt::Verifier};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -10,8 +10,14 @@ use axum::{
 };
 
 use crate::{
-    Parts, ServerOptions, authorize, browser::Cookies, clients, discovery, keys::Keys, local, pages, revoke, token,
-    upstream,
+    Parts, ServerOptions, authorize,
+    browser::Cookies,
+    clients::{self, Documents, PublishedKeys},
+    discovery,
+    keys::Keys,
+    local,
+    outbound::Outbound,
+    pages, revoke, token, upstream,
 };
 
 /// No request to this server has a reason to be longer.
@@ -33,8 +39,12 @@ pub(crate) struct Shared {
     pub(crate) urls: Urls,
     pub(crate) cookies: Cookies,
     pub(crate) own_tokens: Verifier,
+    pub(crate) documents: Documents,
+    pub(crate) published_keys: PublishedKeys,
     /// The path of the style sheet.
     pub(crate) style: String,
+    /// Knows callers by their tokens; for the endpoints that programs and people share.
+    pub(crate) layer: OnceLock<AuthLayer>,
 }
 
 /// The addresses of this server, as the outside sees them.
@@ -74,6 +84,9 @@ pub(crate) mod path {
     pub(crate) const LOCAL_START: &str = "/auth/start";
     pub(crate) const LOCAL_CALLBACK: &str = "/auth/callback";
     pub(crate) const SESSIONS: &str = "/auth/sessions";
+    pub(crate) const ACCOUNTS: &str = "/auth/accounts";
+    pub(crate) const ACTIVE_ACCOUNT: &str = "/auth/accounts/active";
+    pub(crate) const LINK: &str = "/auth/link";
     pub(crate) const SIGN_OUT: &str = "/auth/sign-out";
 }
 
@@ -90,9 +103,32 @@ impl AuthorizationServer {
         let urls = Urls { issuer: options.issuer(), resource: options.audience(), base };
         let cookies = Cookies::new(options.public_url.scheme() == "https", options.transaction_life);
         let own_tokens = revoke::own_tokens(&parts, &options, &urls);
+        let outbound = Arc::new(Outbound::new(options.documents.allow_loopback, Arc::clone(&parts.clock))?);
+        let documents = Documents::new(Arc::clone(&outbound), options.clone(), Arc::clone(&parts.clock));
+        let published_keys = PublishedKeys::new(outbound, Arc::clone(&parts.clock));
+        let style = pages::style_path();
         Ok(Self {
-            shared: Arc::new(Shared { parts, options, keys, urls, cookies, own_tokens, style: pages::style_path() }),
+            shared: Arc::new(Shared {
+                parts,
+                options,
+                keys,
+                urls,
+                cookies,
+                own_tokens,
+                documents,
+                published_keys,
+                style,
+            }),
         })
+    }
+
+    /// Lets programs reach the endpoints below `/auth/accounts` with a bearer token that `layer` accepts. Without it, only
+    /// browsers do.
+    #[must_use]
+    pub fn with_layer(self, layer: AuthLayer) -> Self {
+        // The first one stays: there is one chain in front of a server.
+        let _ = self.shared.layer.set(layer);
+        self
     }
 
     /// All endpoints. Paths are those below the public URL; where that has a path of its own, every endpoint is reachable
@@ -131,6 +167,14 @@ impl AuthorizationServer {
             .route(path::SESSIONS, get(local::sessions).post(local::open_session))
             .route(&format!("{}/{{id}}", path::SESSIONS), delete(local::end_session))
             .route(&format!("{}/{{id}}/end", path::SESSIONS), post(local::end_session_form))
+            .route(path::LINK, get(local::link_page))
+            .route(path::ACCOUNTS, get(local::accounts).post(local::ask_for_link))
+            .route(path::ACTIVE_ACCOUNT, post(local::switch_account))
+            .route(&format!("{}/{{account}}", path::ACCOUNTS), delete(local::unlink_account))
+            .route(
+                &format!("{}/{{account}}/unlink", path::ACCOUNTS),
+                get(local::unlink_page).post(local::unlink_account_form),
+            )
             .route(pages::STYLE_ROUTE, get(pages::style));
         for_programs.merge(for_people).layer(DefaultBodyLimit::max(MAX_BODY))
     }

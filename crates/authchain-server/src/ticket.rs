@@ -4,7 +4,10 @@
 //! set. So a load stores nothing here, two loads do not disturb each other, a ticket of one browser is worth nothing in
 //! another, and a form that another site posts has no ticket at all (the CSRF token is the ticket itself).
 
-use authchain::core::{AuthError, Email, Scopes, Timestamp, constant_time_eq};
+use authchain::{
+    accounts::Account,
+    core::{AuthError, Email, Scopes, Timestamp, UserId, constant_time_eq},
+};
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +31,22 @@ pub(crate) enum Purpose {
         expected: Option<Email>,
         /// What to ask the provider for.
         scopes: Scopes,
+        /// The person, signed in at this browser, to whom the account that signs in is linked.
+        link: Option<Account>,
+        /// A client's grant, or a session, that gets more with this sign-in.
+        more: Option<More>,
     },
+}
+
+/// Scopes that a grant or a session gets once the person has agreed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct More {
+    /// The grant or session.
+    pub(crate) id: String,
+    /// Whose it is.
+    pub(crate) owner: UserId,
+    /// What it gets, as far as the provider grants it too.
+    pub(crate) scopes: Scopes,
 }
 
 /// One transaction, from the page to the return from the provider.

@@ -66,7 +66,16 @@ struct File<'a> {
 }
 
 const FIELDS: [&str; 10] = [
-    "type", "account", "token", "refresh_token", "token_uri", "client_id", "client_secret", "scopes", "expiry", "authchain",
+    "type",
+    "account",
+    "token",
+    "refresh_token",
+    "token_uri",
+    "client_id",
+    "client_secret",
+    "scopes",
+    "expiry",
+    "authchain",
 ];
 
 /// Writes a credential.
@@ -94,7 +103,8 @@ pub(crate) fn write(key: &CredentialKey, credential: &Credential) -> Result<Zero
     };
     // Large enough for what providers issue: a buffer that grows leaves copies behind that nobody wipes.
     let mut json = Zeroizing::new(Vec::with_capacity(16 << 10));
-    serde_json::to_writer(&mut *json, &file).map_err(|e| StoreError::Unsupported(format!("a credential in JSON: {e}")))?;
+    serde_json::to_writer(&mut *json, &file)
+        .map_err(|e| StoreError::Unsupported(format!("a credential in JSON: {e}")))?;
     Ok(json)
 }
 
@@ -102,9 +112,8 @@ pub(crate) fn write(key: &CredentialKey, credential: &Credential) -> Result<Zero
 pub(crate) fn read(json: &[u8], path: &Path) -> Result<AuthorizedUser, StoreError> {
     let mut fields = Fields {
         // The words of serde_json's errors may quote the content: only the place is told.
-        map: serde_json::from_slice(json).map_err(|e| {
-            corrupt(path, format!("it is no JSON object (line {}, column {})", e.line(), e.column()))
-        })?,
+        map: serde_json::from_slice(json)
+            .map_err(|e| corrupt(path, format!("it is no JSON object (line {}, column {})", e.line(), e.column())))?,
         path,
     };
     match fields.text("type")?.as_deref() {
@@ -132,7 +141,8 @@ pub(crate) fn read(json: &[u8], path: &Path) -> Result<AuthorizedUser, StoreErro
         extra: Map::new(),
     };
     // Other programs put the address into one of these; what is no address is left to them.
-    let email = |map: &Map<_, Value>, field| map.get(field).and_then(Value::as_str).and_then(|text| Email::new(text).ok());
+    let email =
+        |map: &Map<_, Value>, field| map.get(field).and_then(Value::as_str).and_then(|text| Email::new(text).ok());
     credential.email = email(&fields.map, "account");
     if credential.email.is_some() {
         fields.map.remove("account");

@@ -14,11 +14,7 @@ use authchain_core::{
     BoxStream, Credential, CredentialKey, CredentialStore, Expect, KeyFilter, StoreError, Version, Versioned,
 };
 
-use crate::{
-    file::FileStore,
-    record::FileForm,
-    seal::Keyring,
-};
+use crate::{file::FileStore, record::FileForm, seal::Keyring};
 
 /// Credentials in memory, with a sealed file behind each.
 ///

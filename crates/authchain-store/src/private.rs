@@ -12,6 +12,7 @@ use std::{
 use authchain_core::{Cause, StoreError};
 use rustix::fs::{Mode, OFlags};
 use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
 
 /// No file of ours comes near this size; whatever is larger is not ours.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -82,9 +83,10 @@ pub(crate) fn check_private(path: &Path, file: &File) -> Result<(), StoreError> 
 }
 
 /// Reads a private file as a whole. `None` when there is none.
-pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     let Some(file) = open_private(path, OFlags::RDONLY)? else { return Ok(None) };
-    let mut bytes = Vec::with_capacity(4096);
+    // Larger than any record: a buffer that grows leaves copies behind that nobody wipes.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(16 << 10));
     (&file).take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|e| unavailable("read", path, e))?;
     if u64::try_from(bytes.len()).is_ok_and(|n| n > LARGEST_FILE) {
         return Err(corrupt(path, "it is larger than one mebibyte"));
@@ -181,7 +183,9 @@ pub(crate) fn write_beside(target: &Path, bytes: &[u8]) -> Result<NamedTempFile,
             .permissions(Permissions::from_mode(0o600))
             .tempfile_in(folder)?;
         // A umask may have taken bits away.
-        file.as_file().set_permissions(Permissions::from_mode(0o600))?;
+        if file.as_file().metadata()?.mode() & 0o7777 != 0o600 {
+            file.as_file().set_permissions(Permissions::from_mode(0o600))?;
+        }
         file.write_all(bytes)?;
         Ok(file)
     };
@@ -224,7 +228,7 @@ mod tests {
             assert!(fix.starts_with("chmod 600 '") && fix.ends_with(r"it'\''s.json'"), "{fix}");
         }
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(read(&path).unwrap(), Some(b"{}".to_vec()));
+        assert_eq!(read(&path).unwrap().unwrap().as_slice(), b"{}");
     }
 
     #[test]

@@ -37,7 +37,11 @@ impl FileForm {
     }
 
     /// The bytes of a credential's file.
-    pub(crate) fn encode(&self, key: &CredentialKey, credential: &Credential) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub(crate) fn encode(
+        &self,
+        key: &CredentialKey,
+        credential: &Credential,
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let json = authorized_user::write(key, credential)?;
         let Self::Sealed(keyring) = self else { return Ok(json) };
         let mut file = FIRST_WORDS.to_vec();
@@ -55,7 +59,8 @@ impl FileForm {
             Self::Sealed(keyring) => {
                 let (owner, envelope) = split(bytes).ok_or_else(|| corrupt(path, "it is no sealed credential"))?;
                 belongs(owner_of(owner, path)?, key, path)?;
-                opened = open(keyring, |keyring| keyring.open(&associated(key), envelope, &path.display().to_string()))?;
+                opened =
+                    open(keyring, |keyring| keyring.open(&associated(key), envelope, &path.display().to_string()))?;
                 &opened[..]
             }
         };
@@ -81,8 +86,12 @@ impl FileForm {
     /// The key that a file says it is for, for files whose name is too short to tell.
     pub(crate) fn owner(&self, bytes: &[u8], path: &Path) -> Result<CredentialKey, StoreError> {
         match self {
-            Self::Plaintext => authorized_user::read(bytes, path)?.key.ok_or_else(|| corrupt(path, "it says not whose it is")),
-            Self::Sealed(_) => owner_of(split(bytes).ok_or_else(|| corrupt(path, "it is no sealed credential"))?.0, path),
+            Self::Plaintext => {
+                authorized_user::read(bytes, path)?.key.ok_or_else(|| corrupt(path, "it says not whose it is"))
+            }
+            Self::Sealed(_) => {
+                owner_of(split(bytes).ok_or_else(|| corrupt(path, "it is no sealed credential"))?.0, path)
+            }
         }
     }
 }

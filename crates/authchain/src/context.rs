@@ -2,11 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use authchain_core::{AccessToken, AuthError, CredentialKey, Email, ExactScopes, Principal, ScopeRules, Scopes, TokenSource};
-use authchain_google::{Hub, ServiceFactory};
+use authchain_core::{
+    AccessToken, AuthError, CredentialKey, Email, ExactScopes, Principal, ScopeRules, Scopes, TokenGroup, TokenSource,
+};
+use authchain_google::{Hub, RestClient, ServiceFactory};
 use url::Url;
 
-use crate::tiers::CredentialBridge;
+use crate::{accounts::Account, tiers::CredentialBridge};
 
 /// Where access tokens and API clients come from; the same for all requests of a server.
 pub struct Toolbox {
@@ -53,8 +55,8 @@ impl Toolbox {
 pub struct AuthContext {
     principal: Arc<Principal>,
     toolbox: Arc<Toolbox>,
-    /// The account that is used, where it is not the caller's primary one.
-    account: Option<Arc<CredentialKey>>,
+    /// The account that was selected; the caller's active one until then.
+    account: Option<Arc<Account>>,
 }
 
 impl AuthContext {
@@ -72,15 +74,41 @@ impl AuthContext {
         self.principal.email.as_ref()
     }
 
-    /// Which credential is used.
-    pub fn key(&self) -> CredentialKey {
-        self.account.as_deref().cloned().unwrap_or_else(|| self.principal.primary_key())
+    /// The account that was selected for this call; `None` until then.
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_deref()
     }
 
-    /// Where the person can sign in with the account that is used; the page expects exactly this account.
-    pub fn sign_in_url(&self) -> Option<Url> {
+    /// Where the person can mend `error` in a browser: the page expects exactly the account that is used, and asks for the
+    /// scopes that are missing beside those that are there. `None` for errors that no sign-in mends.
+    pub fn sign_in_url(&self, error: &AuthError) -> Option<Url> {
         let mut url = self.toolbox.sign_in.clone()?;
-        url.query_pairs_mut().append_pair("account", self.key().user.as_str());
+        let own = || self.account.as_deref().cloned().unwrap_or_else(|| Account::of(&self.principal));
+        let account = match error {
+            AuthError::SignInNeeded { key, .. } => Account::from(key),
+            AuthError::InsufficientScope { .. } => own(),
+            _ => return None,
+        };
+        let mut query = url.query_pairs_mut();
+        query.append_pair("account", account.user.as_str());
+        match error {
+            AuthError::InsufficientScope { needed, .. } => {
+                query.append_pair("scopes", &needed.to_string());
+            }
+            AuthError::SignInNeeded { key, .. } if key.group != TokenGroup::default() => {
+                let registry = authchain_google::registry();
+                let granted = self.principal.scopes.iter();
+                let of_group: Scopes = granted.filter(|scope| registry.token_group(scope) == key.group).collect();
+                query.append_pair("scopes", &of_group.to_string());
+            }
+            _ => {}
+        }
+        if let (AuthError::InsufficientScope { needed, .. }, Some(grant)) = (error, &self.principal.grant)
+            && !self.missing(needed).is_empty()
+        {
+            query.append_pair("grant", grant);
+        }
+        drop(query);
         Some(url)
     }
 
@@ -91,18 +119,30 @@ impl AuthContext {
     /// [`AuthError::NotYourAccount`] for an account that is not linked to the caller.
     pub async fn with_account(&self, requested: &str) -> Result<Self, AuthError> {
         let key = self.toolbox.bridge.select(&self.principal, Some(requested)).await?;
-        Ok(Self { account: Some(Arc::new(key)), ..self.clone() })
+        Ok(Self { account: Some(Arc::new(Account::from(&key))), ..self.clone() })
     }
 
-    /// An access token of the provider that covers `scopes` and is valid now. It must not be given to the client.
+    /// The same caller with an account: the one that was selected before, else the active one. From then on a switch by
+    /// another request changes nothing for this one.
     ///
     /// # Errors
-    /// [`AuthError::InsufficientScope`] when the client was not granted `scopes`, otherwise as
+    /// As [`AuthContext::with_account`].
+    pub async fn selected(&self) -> Result<Self, AuthError> {
+        if self.account.is_some() { Ok(self.clone()) } else { self.with_account("me").await }
+    }
+
+    /// An access token of the provider that covers `scopes` and is valid now. It must not be given to the client. The
+    /// credential is that of the token group which the scopes belong to.
+    ///
+    /// # Errors
+    /// [`AuthError::InsufficientScope`] when the client was not granted `scopes`, [`AuthError::Configuration`] for scopes
+    /// of several token groups, which no token has together; otherwise as [`AuthContext::with_account`] and
     /// [`TokenSource::access_token`].
     pub async fn access_token(&self, scopes: impl Into<Scopes>) -> Result<AccessToken, AuthError> {
         let scopes = scopes.into();
         self.demand(&scopes)?;
-        self.tokens()?.access_token(&self.key(), &scopes).await
+        let key = self.key_in(group_of(&scopes)?).await?;
+        self.tokens()?.access_token(&key, &scopes).await
     }
 
     /// A client for one of Google's APIs that acts for the caller: `auth.service::<DriveHub<_>>()`. The caller's client
@@ -124,29 +164,74 @@ impl AuthContext {
     ///
     /// # Errors
     /// [`AuthError::InsufficientScope`] when the client or the stored credential was not granted `scopes`,
-    /// [`AuthError::SignInNeeded`] when the account has to sign in, otherwise as [`TokenSource::access_token`].
+    /// [`AuthError::SignInNeeded`] when the account has to sign in, otherwise as [`AuthContext::with_account`] and
+    /// [`TokenSource::access_token`].
     pub async fn service_with<H: Hub>(&self, scopes: impl Into<Scopes>) -> Result<Arc<H>, AuthError> {
         let scopes = scopes.into();
         self.demand(&scopes)?;
         self.hub(&scopes).await
     }
 
+    /// A client for any API of the catalogue, by its name there: `photos`, `drive_v2`. `None` for the scopes: those that a
+    /// tool usually needs.
+    ///
+    /// # Errors
+    /// As [`AuthContext::service_with`]; [`AuthError::Configuration`] for a service that is unknown or closed.
+    pub async fn rest(&self, service: &str, scopes: Option<&Scopes>) -> Result<RestClient, AuthError> {
+        let selected = authchain_google::catalogue().get(service)?.service;
+        let scopes = scopes.cloned().unwrap_or_else(|| selected.default_scopes());
+        self.demand(&scopes)?;
+        let key = self.key_in(selected.token_group()).await?;
+        self.services()?.rest(&key, service, Some(&scopes)).await
+    }
+
     async fn hub<H: Hub>(&self, scopes: &Scopes) -> Result<Arc<H>, AuthError> {
-        let services = self.toolbox.services.as_ref().ok_or_else(no_toolbox)?;
-        services.service::<H>(&self.principal.user, &self.key(), scopes).await
+        let service = authchain_google::catalogue().find(H::SERVICE);
+        let key = self.key_in(service.map(authchain_google::Service::token_group).unwrap_or_default()).await?;
+        self.services()?.service::<H>(&self.principal.user, &key, scopes).await
+    }
+
+    /// The credential of the account that is used, in this token group.
+    async fn key_in(&self, group: TokenGroup) -> Result<CredentialKey, AuthError> {
+        let key = match &self.account {
+            Some(account) => account.key(),
+            None => self.toolbox.bridge.select(&self.principal, None).await?,
+        };
+        Ok(CredentialKey { group, ..key })
     }
 
     /// What the token of the request allows bounds what is done with it, whatever the person granted to others.
     fn demand(&self, scopes: &Scopes) -> Result<(), AuthError> {
-        let granted = &self.principal.scopes;
-        if self.toolbox.rules.missing(scopes, granted).is_empty() {
+        if self.missing(scopes).is_empty() {
             return Ok(());
         }
-        Err(AuthError::InsufficientScope { needed: scopes.clone(), granted: granted.clone() })
+        Err(AuthError::InsufficientScope { needed: scopes.clone(), granted: self.principal.scopes.clone() })
+    }
+
+    fn missing(&self, scopes: &Scopes) -> Scopes {
+        self.toolbox.rules.missing(scopes, &self.principal.scopes)
+    }
+
+    fn services(&self) -> Result<&ServiceFactory, AuthError> {
+        self.toolbox.services.as_ref().ok_or_else(no_toolbox)
     }
 
     fn tokens(&self) -> Result<&dyn TokenSource, AuthError> {
         self.toolbox.tokens.as_deref().ok_or_else(no_toolbox)
+    }
+}
+
+/// The one token group that scopes belong to.
+fn group_of(scopes: &Scopes) -> Result<TokenGroup, AuthError> {
+    let mut parts = authchain_google::registry().split(scopes).into_iter().map(|(group, _)| group);
+    let first = parts.next().unwrap_or_default();
+    match parts.next() {
+        None => Ok(first),
+        Some(other) => Err(AuthError::Configuration(format!(
+            "Google grants scopes of the groups {} and {} apart: ask for one token each",
+            first.as_str(),
+            other.as_str()
+        ))),
     }
 }
 

@@ -11,6 +11,8 @@ use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 const GRANT: Namespace = Namespace("grant");
+/// How often a grant is written again when other writers are first.
+const SWAPS: usize = 10;
 
 /// What a person allowed a client of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub struct Grant {
     pub client_name: String,
     /// What the client may do.
     pub scopes: Scopes,
+    /// What of it the person added later on a page of ours: tokens that were issued before have it too.
+    #[serde(default)]
+    pub added: Scopes,
     /// The resource that its tokens are for (RFC 8707).
     pub resource: String,
     /// When the person agreed.
@@ -84,15 +89,38 @@ impl Grants {
         self.write(grant, Expect::Version(seen)).await
     }
 
+    /// Adds scopes to a grant of `user`, for all of its tokens, those that are out already included. `false` when `user` has
+    /// no such grant.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn widen(&self, id: &str, user: &UserId, scopes: &Scopes) -> Result<bool, StoreError> {
+        for _ in 0..SWAPS {
+            let Some(Versioned { value: mut grant, version }) = self.get(id).await? else { return Ok(false) };
+            if grant.user != *user {
+                return Ok(false);
+            }
+            grant.scopes = grant.scopes.union(scopes);
+            grant.added = grant.added.union(scopes);
+            match self.update(&grant, version).await {
+                Ok(_) => {
+                    self.tell(id);
+                    return Ok(true);
+                }
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict { what: format!("grant {id}") })
+    }
+
     /// Ends a grant: its refresh token dies at once, and so do its access tokens. `false` when it had ended before.
     ///
     /// # Errors
     /// What the store says; the grant may then still be alive.
     pub async fn end(&self, id: &str) -> Result<bool, StoreError> {
         let ended = self.state.take(&StateKey::new(GRANT, id)).await?.is_some();
-        for listener in self.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
-            listener(id);
-        }
+        self.tell(id);
         Ok(ended)
     }
 
@@ -112,8 +140,8 @@ impl Grants {
         Ok(grants)
     }
 
-    /// Calls `listener` with the id of each grant that ends in this process, before [`Grants::end`] returns: what was
-    /// remembered of its tokens is forgotten in time.
+    /// Calls `listener` with the id of each grant that ends or is widened in this process, before [`Grants::end`] and
+    /// [`Grants::widen`] return: what was remembered of its tokens is forgotten in time.
     pub fn on_end(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
         self.listeners.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(Box::new(listener));
     }
@@ -121,6 +149,12 @@ impl Grants {
     /// The clock that the grants live by.
     pub fn clock(&self) -> &dyn Clock {
         &*self.clock
+    }
+
+    fn tell(&self, id: &str) {
+        for listener in self.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
+            listener(id);
+        }
     }
 
     async fn write(&self, grant: &Grant, expect: Expect) -> Result<Version, StoreError> {

@@ -18,7 +18,7 @@ use std::{
 
 use authchain_core::{AuthError, AuthRequest, Principal};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
@@ -54,6 +54,26 @@ impl AuthLayer {
     #[must_use]
     pub fn toolbox(self, toolbox: Arc<Toolbox>) -> Self {
         Self(Arc::new(Gate { chain: self.0.chain.clone(), challenge: self.0.challenge.clone(), toolbox }))
+    }
+
+    /// Who sends a request with this head, for handlers that know callers in other ways too.
+    ///
+    /// # Errors
+    /// The challenge that is the answer.
+    pub async fn identify(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<AuthContext, Response<Full<Bytes>>> {
+        let decision = match AuthRequest::new(method, uri, headers) {
+            Ok(request) => self.0.chain.resolve(&request).await,
+            Err(error) => Err(error),
+        };
+        match decision {
+            Ok(principal) => Ok(AuthContext::new(principal, self.0.toolbox.clone())),
+            Err(error) => Err(self.0.challenge.response(&error)),
+        }
     }
 }
 

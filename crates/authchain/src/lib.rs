@@ -13,6 +13,7 @@ pub use authchain_jwt as jwt;
 pub use authchain_provider as provider;
 pub use authchain_store as store;
 
+pub mod accounts;
 mod body;
 mod chain;
 mod challenge;

@@ -22,6 +22,8 @@ pub const TOKEN_PREFIX: &str = "acs_";
 /// How old a remembered look at the store may be: within it, an end of the session on another instance goes unnoticed.
 const RECHECK: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 100_000;
+/// How often a session is written again when other writers are first.
+const SWAPS: usize = 10;
 
 /// One session, as its owner may see it. The token itself is shown once and stored nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +155,30 @@ impl Sessions {
         let ended = self.state.take(&key).await?.is_some();
         self.remembered.remove(id);
         Ok(ended)
+    }
+
+    /// Adds scopes to a session of `user`. `false` when they have none with this id.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be asked, or the session was used at the same time again and again.
+    pub async fn widen(&self, user: &UserId, id: &str, scopes: &Scopes) -> Result<bool, StoreError> {
+        for _ in 0..SWAPS {
+            let Some(stored) = self.state.get(&StateKey::new(SESSION, id)).await? else { return Ok(false) };
+            let mut session = parse(id, &stored.value)?;
+            if session.user != *user {
+                return Ok(false);
+            }
+            session.scopes = session.scopes.union(scopes);
+            match self.write(&session, Expect::Version(stored.version)).await {
+                Ok(()) => {
+                    self.remembered.remove(id);
+                    return Ok(true);
+                }
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict { what: format!("session {id}") })
     }
 
     /// Ends all sessions of one person; how many there were.

@@ -7,7 +7,7 @@ use rmcp::{handler::server::wrapper::Parameters, tool, tool_router};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Account, Workspace};
+use crate::{Account, Workspace, google_id};
 
 /// As much of a file as goes into one answer.
 const LONGEST: usize = 100_000;
@@ -50,14 +50,15 @@ impl Workspace {
     #[tool(description = "Reads a file on your Google Drive as text", annotations(read_only_hint = true))]
     async fn drive_read(&self, auth: Auth, Parameters(file): Parameters<FileId>) -> Result<String, ToolError> {
         let auth = auth.account(file.account.user_google_email.as_deref()).await?;
+        let id = google_id(&file.file_id)?;
         let drive = auth.service::<DriveHub<_>>().await?;
-        let (_, about) = drive.files().get(&file.file_id).param("fields", "name, mimeType").doit().await?;
+        let (_, about) = drive.files().get(id).param("fields", "name, mimeType").doit().await?;
         let kind = about.mime_type.unwrap_or_default();
         let response = if kind.starts_with("application/vnd.google-apps.") {
             let format = if kind.ends_with(".spreadsheet") { "text/csv" } else { "text/plain" };
-            drive.files().export(&file.file_id, format).doit().await?
+            drive.files().export(id, format).doit().await?
         } else {
-            drive.files().get(&file.file_id).param("alt", "media").doit().await?.0
+            drive.files().get(id).param("alt", "media").doit().await?.0
         };
         text(response).await.map(|text| format!("{}\n\n{text}", about.name.unwrap_or_default()))
     }

@@ -9,7 +9,7 @@ use rmcp::{handler::server::wrapper::Parameters, tool, tool_router};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{Account, Workspace};
+use crate::{Account, Workspace, google_id};
 
 /// Which messages.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -65,7 +65,7 @@ impl Workspace {
     async fn gmail_read(&self, auth: Auth, Parameters(which): Parameters<MessageId>) -> Result<String, ToolError> {
         let auth = auth.account(which.account.user_google_email.as_deref()).await?;
         let gmail = auth.service::<GmailHub<_>>().await?;
-        let (_, message) = gmail.users().messages_get("me", &which.message_id).format("full").doit().await?;
+        let (_, message) = gmail.users().messages_get("me", google_id(&which.message_id)?).format("full").doit().await?;
         let head: Vec<_> =
             ["From", "To", "Date", "Subject"].map(|name| format!("{name}: {}", header(&message, name))).into();
         let body = message.payload.as_ref().and_then(plain_text).unwrap_or_else(|| "[no plain text]".into());

@@ -43,6 +43,12 @@ pub struct Account {
     pub user_google_email: Option<String>,
 }
 
+/// An id as Google gives them. The hubs put ids into paths as they are, so anything else could lead to another method.
+fn google_id(id: &str) -> Result<&str, ToolError> {
+    let plain = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if plain { Ok(id) } else { Err(ToolError::text(format!("{id:?} is no id: take it from a list or a search."))) }
+}
+
 #[tool_router(router = own_tools)]
 impl Workspace {
     #[tool(description = "Says who you are signed in as and what was granted")]
@@ -61,3 +67,16 @@ impl Workspace {
     instructions = "Reads and writes the signed-in person's own Google Drive, Gmail and Calendar."
 )]
 impl ServerHandler for Workspace {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_cannot_lead_to_another_method() {
+        assert!(google_id("1AbC-_9").is_ok());
+        for bad in ["", "a/b", "../about", "a?alt=media", "a#b", "a%2Fb", "a b"] {
+            assert!(google_id(bad).is_err(), "{bad}");
+        }
+    }
+}

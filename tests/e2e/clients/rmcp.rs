@@ -130,5 +130,8 @@ async fn rmcp_refreshes_survives_a_restart_and_is_refused_once_revoked() {
     let answer = rpc(&mcp_url, Some(&access_token(&kept).await), "tools/list", json!({})).await;
     assert_eq!(answer.status(), 401);
     let refused = remembered(&mcp_url, &kept).await.refresh_token().await.unwrap_err();
-    assert!(refused.to_string().contains("invalid_grant") || format!("{refused:?}").contains("invalid_grant"), "{refused:?}");
+    assert!(
+        refused.to_string().contains("invalid_grant") || format!("{refused:?}").contains("invalid_grant"),
+        "{refused:?}"
+    );
 }

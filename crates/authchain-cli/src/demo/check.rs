@@ -1,4 +1,5 @@
 //! `demo --check`: a client and a person go the whole way against the running demo, and each step is checked and timed.
+#![allow(clippy::indexing_slicing, reason = "indexing JSON does not panic: what is missing is null")]
 
 use std::time::{Duration, Instant};
 
@@ -61,8 +62,7 @@ impl Check {
     }
 
     async fn whole_way(&mut self, args: &Demo) -> Result<()> {
-        let mut demo =
-            self.step("demo started", async { Running::start(args).await.map_err(explained) }).await?;
+        let mut demo = self.step("demo started", async { Running::start(args).await.map_err(explained) }).await?;
         let client = McpClient::new(demo.mcp_url())?;
 
         let metadata = self.step("request without token → 401 challenge", client.challenged()).await?;
@@ -73,12 +73,12 @@ impl Check {
         let authorize = client.authorize_url(&server, &client_id, pkce.challenge.as_str())?;
         let person = Browser::new()?.stop_at(REDIRECT);
         self.step("authorize → consent page", async {
-                let page = person.open(&authorize).await?;
-                ensure!(page.status == 200, "the consent page answers {}", page.status);
-                ensure!(page.text().contains("authchain check"), "it does not name the client");
-                Ok(())
-            })
-            .await?;
+            let page = person.open(&authorize).await?;
+            ensure!(page.status == 200, "the consent page answers {}", page.status);
+            ensure!(page.text().contains("authchain check"), "it does not name the client");
+            Ok(())
+        })
+        .await?;
         let code = self
             .step("consent → upstream sign-in → code", async {
                 let choice = Choice { account: PERSON.into(), approve: true };
@@ -230,7 +230,8 @@ impl McpClient {
         let response = self.http.post(endpoint(server, "token_endpoint")?).form(form).send().await?;
         let (status, answer): (_, Value) = (response.status(), response.json().await?);
         ensure!(status == 200, "it answers {status} {}", answer["error"]);
-        let text = |name: &str| answer[name].as_str().map(str::to_owned).with_context(|| format!("no {name} came back"));
+        let text =
+            |name: &str| answer[name].as_str().map(str::to_owned).with_context(|| format!("no {name} came back"));
         Ok(Tokens { access: text("access_token")?, refresh: text("refresh_token")? })
     }
 

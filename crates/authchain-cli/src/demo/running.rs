@@ -48,8 +48,7 @@ impl Running {
         let google = StandIn::start(options).await?;
         let listener = listen(args.port).await?;
         let config = config(&listener, &google, &data)?;
-        let mut running =
-            Self { google, clock: Arc::default(), config, server: None, _temporary: temporary };
+        let mut running = Self { google, clock: Arc::default(), config, server: None, _temporary: temporary };
         running.serve(listener).await?;
         Ok(running)
     }

@@ -107,6 +107,7 @@ impl Answer {
                 Problem::AdminPolicy
             }
             "appNotAuthorizedToFile" | "appAccess" => Problem::FileNotOpenedWithApp,
+            "fileNotExportable" | "fileNotDownloadable" => Problem::WrongKindOfFile,
             "authError"
             | "UNAUTHENTICATED"
             | "ACCESS_TOKEN_EXPIRED"

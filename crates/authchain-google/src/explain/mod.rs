@@ -41,6 +41,8 @@ pub enum Problem {
     ChatAppMissing,
     /// 403: with `drive.file` an app sees only the files that it made or that were opened with it.
     FileNotOpenedWithApp,
+    /// 403: a folder, a form and the like have no content, and one kind of content is not given out as another.
+    WrongKindOfFile,
     /// 403: this account may not do this to this object.
     Forbidden,
     /// 404 or 410: there is no such object, or this account may not see it.
@@ -189,6 +191,10 @@ impl Problem {
             Self::FileNotOpenedWithApp => {
                 "With per-file access (drive.file) only files that this app made, or that were opened with it, are there; \
                  ask for drive.readonly or drive to see others."
+            }
+            Self::WrongKindOfFile => {
+                "A file of this kind cannot be read this way: folders have no content, and Google's own documents are \
+                 exported, not downloaded."
             }
             Self::Forbidden => "This account may not do this: ask the owner to share it, or use another account.",
             Self::NotFound => "It does not exist, or this account may not see it: look at the id and at the account.",

@@ -98,6 +98,13 @@ fn policies_and_quotas_have_sentences_of_their_own() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_read_is_nobodys_to_share() {
+    let folder = legacy(403, "fileNotExportable", "Export only supports Docs Editors files.");
+    assert!(matches!(folder.problem, Problem::WrongKindOfFile));
+    assert!(!folder.sentence().contains("share"), "{folder}");
+}
+
+#[test]
 fn a_chat_app_that_is_not_configured_is_not_a_missing_message() {
     let explained = explain(&Error::BadRequest(json!({"error": {
         "code": 404, "status": "NOT_FOUND",

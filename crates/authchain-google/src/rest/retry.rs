@@ -47,8 +47,13 @@ impl RetryPolicy {
         match asked {
             Some(asked) if asked > self.longest_wait => None,
             Some(asked) => Some(asked),
-            None => Some(jitter(self.first_wait.saturating_mul(1 << (attempt - 1).min(16)).min(self.longest_wait))),
+            None => Some(self.pause(attempt)),
         }
+    }
+
+    /// The wait after the failed attempt `attempt` (from 1) when nobody asked for another.
+    pub(crate) fn pause(&self, attempt: u32) -> Duration {
+        jitter(self.first_wait.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.longest_wait))
     }
 }
 

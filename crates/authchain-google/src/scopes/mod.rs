@@ -28,7 +28,7 @@ pub use error::ScopeError;
 pub use resolve::Level;
 
 pub(crate) use facts::facts;
-pub(crate) use nearest::nearest;
+pub use nearest::nearest;
 
 /// How sensitive Google holds a scope to be; what it is decides about the verification of the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]

@@ -2,7 +2,7 @@
 
 /// The candidate with the fewest edits from `name`, if it is near enough to be meant. Case and the choice between `.`,
 /// `_`, `-` and spaces do not count as edits. Of equals the first wins.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = fold(name);
     // A typing error in every third character: beyond that it is another word.
     let limit = (name.len() / 3).clamp(1, 6);

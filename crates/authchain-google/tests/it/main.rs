@@ -13,3 +13,4 @@ mod hubs;
 mod rest;
 mod scopes;
 mod source;
+mod sources;

@@ -3,10 +3,12 @@
 //! - `memory`: what is handed out without asking anybody, and the one flight per key
 //! - `flight`: a refresh, from the look at the store to the change of memory
 //! - `record`, `saving`: two writers and one record; compare and swap; a store that fails
+//! - `notes`: what other rooms keep beside a credential
 //! - `outage`: a provider that is down is not asked by everybody
 
 mod flight;
 mod memory;
+mod notes;
 mod outage;
 mod record;
 mod saving;
@@ -19,12 +21,12 @@ use std::{
 
 use async_trait::async_trait;
 use authchain_core::{
-    AccessToken, AuthError, Cause, Clock, Credential, CredentialKey, CredentialStore, Email, Expect, ProviderId,
-    ScopeRules, Scopes, SignIn, StoreError, TokenSource, UserId,
+    AccessToken, AuthError, Cause, Clock, Credential, CredentialKey, CredentialStore, Email, ProviderId,
+    ScopeRules, Scopes, SignIn, TokenSource, UserId,
 };
 use tokio::sync::broadcast;
 
-use self::{flight::Aim, memory::Memory, outage::Outage, record::merge_sign_in};
+use self::{flight::Aim, memory::Memory, outage::Outage};
 use crate::{CredentialEvent, ProviderClient, Revocation};
 
 /// How often a sign-in is written again when other writers are first.
@@ -159,22 +161,7 @@ impl CredentialManager {
     /// [`AuthError::SignInNeeded`] with [`SignIn::WrongAccount`] when somebody else signed in than `key` names, with
     /// nothing stored; [`AuthError::Store`] when it could not be stored.
     pub async fn adopt(&self, key: &CredentialKey, signed_in: Credential) -> Result<(), AuthError> {
-        for _ in 0..SWAPS {
-            let before = self.load(key).await?;
-            expect_account(key, before.as_ref().map(|record| &record.credential), &signed_in)?;
-            let merged = merge_sign_in(before.as_ref().map(|record| &record.credential), signed_in.clone());
-            let expect = before.map_or(Expect::Absent, |record| Expect::Version(record.version));
-            match self.put(key, &merged, expect).await {
-                Ok(_) => {
-                    self.memory.settle(key, self.hold(&merged, self.clock.now(), true));
-                    self.tell(CredentialEvent::Adopted { key: key.clone() });
-                    return Ok(());
-                }
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(AuthError::Store(StoreError::Conflict { what: key.to_string() }))
+        self.adopt_with(key, signed_in, |_, _| {}).await
     }
 
     /// The newest that is known of a credential.

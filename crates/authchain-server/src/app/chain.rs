@@ -10,7 +10,7 @@ use authchain::{
 };
 use tracing::warn;
 
-use super::StartError;
+use super::{StartError, verified_address::VerifiedAddress};
 use crate::{
     Parts, ServerOptions,
     config::{Config, ConfigError, IssuerSection},
@@ -40,7 +40,7 @@ pub(super) async fn build(
             Tier::JwtClaims => {
                 let issuers = trusted_issuers(config, parts, options).await?;
                 let verifier = Arc::new(Verifier::new(issuers, parts.clock.clone()));
-                chain.tier(JwtClaims::new(verifier, parts.clock.clone()))
+                chain.tier(VerifiedAddress(JwtClaims::new(verifier, parts.clock.clone())))
             }
             Tier::ProviderSession => {
                 let verifier = Arc::new(Verifier::new(vec![ourselves(parts, options)], parts.clock.clone()));

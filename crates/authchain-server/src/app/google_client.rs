@@ -34,9 +34,9 @@ pub fn google_client(section: &GoogleSection) -> Result<OAuthClient, ConfigError
         None => Err(ConfigError {
             key: Some("providers.google.client_id".into()),
             origin: None,
-            why: "it is not set. Set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET, or GOOGLE_CLIENT_SECRETS_FILE to the \
-                  JSON file of an OAuth client from https://console.cloud.google.com/apis/credentials; \
-                  `authchain demo` needs none of it"
+            why: "it is not set. Set AUTHCHAIN__PROVIDERS__GOOGLE__CLIENT_ID and __CLIENT_SECRET (GOOGLE_CLIENT_ID and \
+                  GOOGLE_CLIENT_SECRET are read too), or __CLIENT_SECRETS_FILE to the JSON file of an OAuth client from \
+                  https://console.cloud.google.com/apis/credentials; `authchain demo` needs none of it"
                 .into(),
         }),
     }

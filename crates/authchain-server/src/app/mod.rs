@@ -4,9 +4,13 @@
 mod chain;
 mod edge;
 mod google_client;
+mod google_credentials;
+mod listen;
 mod signing;
+mod tls;
+mod verified_address;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use authchain::{
     AuthLayer, Challenge, Toolbox,
@@ -20,7 +24,7 @@ use authchain::{
 use axum::{Router, extract::Request, response::IntoResponse};
 use tokio::net::TcpListener;
 use tower_service::Service;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use url::Url;
 
 use crate::{
@@ -30,6 +34,8 @@ use crate::{
 
 pub use edge::stop_signal;
 pub use google_client::google_client;
+use google_credentials::GoogleCredentials;
+use tls::Certificates;
 
 /// Why a server cannot start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +75,8 @@ pub struct App {
     server: AuthorizationServer,
     parts: Parts,
     toolbox: Arc<Toolbox>,
+    /// The certificate of HTTPS of our own, and how long a handshake may take.
+    tls: Option<(Arc<Certificates>, Duration)>,
 }
 
 impl App {
@@ -93,7 +101,11 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what to mend.
     pub async fn with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        for notice in &config.notices {
+            warn!("{notice}");
+        }
         let google = google_client(&config.providers.google)?;
+        let Files { google_credentials, certificates } = Files::read(&config).await?;
         let (public_url, resource) = (config.public_url()?, config.resource()?);
 
         let (keyring, state) = open_state(&config, clock.clone()).await?;
@@ -109,7 +121,8 @@ impl App {
             None => Provider::google(google),
         };
         let endpoints = Endpoints { base: config.providers.google.base_url.clone() };
-        let provider = Arc::new(ProviderClient::new(provider, http_client()?, clock.clone()));
+        let http = http_client()?;
+        let provider = Arc::new(ProviderClient::new(provider, http.clone(), clock.clone()));
         let rules: Arc<dyn ScopeRules> = Arc::new(*authchain::google::registry());
         let credentials = CredentialManager::new(
             credentials,
@@ -137,9 +150,10 @@ impl App {
         let options = options(&config, &public_url, &resource)?;
         let bridge = Arc::new(chain::bridge(&config, &options.default_scopes));
         let cache = CacheOptions { ttl: config.services.cache_ttl, capacity: config.services.cache_capacity };
-        let services = ServiceFactory::with_clock(credentials.clone(), endpoints, cache, clock)?;
+        let tokens = google_credentials.source(&config, &credentials, &options.default_scopes, http, clock.clone());
+        let services = ServiceFactory::with_clock(tokens.clone(), endpoints, cache, clock)?;
         let sign_in = join(&public_url, "auth")?;
-        let toolbox = Toolbox::new(credentials, services, bridge.clone(), rules).sign_in(sign_in.clone());
+        let toolbox = Toolbox::new(tokens, services, bridge.clone(), rules).sign_in(sign_in.clone());
         let toolbox = Arc::new(toolbox);
         let challenge = Challenge::new()
             .resource_metadata(join(
@@ -154,7 +168,18 @@ impl App {
         let server = AuthorizationServer::new(parts.clone(), options)?;
 
         let address = SocketAddr::new(config.server.host, config.server.port);
-        Ok(Self { address, mcp_path: config.server.mcp_path, public_url, layer, server, parts, toolbox })
+        let tls = certificates.map(|certificates| (certificates, config.tls.handshake_timeout));
+        Ok(Self { address, mcp_path: config.server.mcp_path, public_url, layer, server, parts, toolbox, tls })
+    }
+
+    /// Whether a server could be put together: reads all that the configuration names, opens no store and asks nobody.
+    ///
+    /// # Errors
+    /// [`StartError`], which says what to mend.
+    pub async fn check(config: &Config) -> Result<(), StartError> {
+        google_client(&config.providers.google)?;
+        Files::read(config).await?;
+        options(config, &config.public_url()?, &config.resource()?).map(drop)
     }
 
     /// What clients see of the server's address.
@@ -188,7 +213,7 @@ impl App {
         edge::around(self.server.router().merge(guarded), &self.public_url)
     }
 
-    /// Listens on the configured address until Ctrl-C or SIGTERM; requests that are under way are finished first.
+    /// Listens on the configured address until Ctrl-C or SIGTERM; requests that are under way have five more seconds.
     ///
     /// # Errors
     /// [`StartError::Listen`] when the address is taken or not ours.
@@ -221,11 +246,39 @@ impl App {
     {
         let router = self.router(mcp);
         let rotation = tokio::spawn(signing::keep_rotating(self.parts.clone()));
-        let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
+        let served = match self.tls {
+            Some((certificates, patience)) => {
+                let listener = certificates.listen(listener, patience)?;
+                let fresh = tokio::spawn(certificates.keep_fresh());
+                let served = listen::serve_until(listener, router, stop).await;
+                fresh.abort();
+                served
+            }
+            None => listen::serve_until(listener, router, stop).await,
+        };
         rotation.abort();
         // A token that was refreshed while the disk was full is still only in memory.
-        self.parts.credentials.flush().await;
+        if let Err(error) = self.parts.credentials.flush().await {
+            error!(%error, "a fresh token could not be saved before the end: its account may have to sign in again");
+        }
         Ok(served?)
+    }
+}
+
+/// What the configuration names on the disk, read and checked before anything is opened.
+struct Files {
+    google_credentials: GoogleCredentials,
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl Files {
+    async fn read(config: &Config) -> Result<Self, StartError> {
+        let config = config.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let certificates = config.tls.enabled.then(|| Certificates::open(&config.tls)).transpose()?;
+            Ok(Self { google_credentials: GoogleCredentials::read(&config)?, certificates: certificates.map(Arc::new) })
+        });
+        reading.await.map_err(|error| AuthError::Configuration(format!("reading the files: {error}")))?
     }
 }
 
@@ -253,7 +306,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn options(config: &Config, public_url: &Url, resource: &Url) -> Result<ServerOptions, StartError> {
-    let registry = authchain::google::registry();
+    let registry = config.google.registry();
     let named = registry.resolve_all(config.providers.google.scopes.iter().map(String::as_str));
     let scopes: Scopes = named.map_err(|error| ConfigError {
         key: Some("providers.google.scopes".into()),
@@ -279,3 +332,6 @@ fn options(config: &Config, public_url: &Url, resource: &Url) -> Result<ServerOp
 fn join(base: &Url, path: &str) -> Result<Url, StartError> {
     base.join(path).map_err(|e| StartError::Auth(AuthError::Configuration(format!("{base}{path}: {e}"))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode, header::SET_COOKIE};
 use super::{answer, request};
 use crate::{
     audit::{Event, What},
-    clients::Client,
+    clients::{Client, NoClient},
     keys,
     pages::{self, Language, Problem},
     params::Params,
@@ -45,10 +45,15 @@ fn refuse(server: &Shared, error: pages::ErrorPage<'_>, refused: request::Refuse
     let reference = keys::reference();
     let event = Event::new(What::Authorization).reference(&reference);
     match refused {
-        request::Refused::UnknownClient => {
+        request::Refused::NoClient(NoClient::Unknown) => {
             event.refused("unknown client");
             error.show(StatusCode::BAD_REQUEST, &Problem::UnknownClient, &reference)
         }
+        request::Refused::NoClient(NoClient::BadDocument(rule)) => {
+            event.refused(&rule);
+            error.show(StatusCode::BAD_REQUEST, &Problem::ClientDocument(rule.into_owned()), &reference)
+        }
+        request::Refused::NoClient(NoClient::Failed(failure)) => error.failure_as(&failure, &reference),
         request::Refused::BadRedirect(client) => {
             event.client(&client).refused("redirect URI not registered");
             error.show(StatusCode::BAD_REQUEST, &Problem::BadRedirect, &reference)
@@ -61,7 +66,6 @@ fn refuse(server: &Shared, error: pages::ErrorPage<'_>, refused: request::Refuse
             event.client(&client).refused(&description);
             answer::redirect_with_error(server, &redirect_uri, state.as_deref(), error, &description)
         }
-        request::Refused::Store(failure) => error.failure(&failure.into()),
     }
 }
 
@@ -79,9 +83,8 @@ pub(crate) async fn decide(State(server): State<Arc<Shared>>, headers: HeaderMap
     };
     let Purpose::Authorize(request) = &ticket.purpose else { return error.bad_ticket(BadTicket::Foreign) };
     let client = match Client::find(&server, request.client.as_str()).await {
-        Ok(Some(client)) => client,
-        Ok(None) => return refuse(&server, error, request::Refused::UnknownClient),
-        Err(failure) => return error.failure(&failure.into()),
+        Ok(client) => client,
+        Err(none) => return refuse(&server, error, request::Refused::NoClient(none)),
     };
     let event = Event::new(What::Consent).client(&client);
     match upstream::settle(&server, &ticket, decision).await {

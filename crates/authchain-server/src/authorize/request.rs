@@ -1,9 +1,15 @@
 //! Reading an authorization request: first what must be right before anything may be redirected, then the rest.
 
-use authchain::core::{ClientId, Email, Scopes, StoreError};
+use authchain::core::{ClientId, Email, Scopes};
 use serde::{Deserialize, Serialize};
 
-use crate::{clients::Client, keys::from_base64url, params::Params, resource, scopes, server::Shared};
+use crate::{
+    clients::{Client, NoClient},
+    keys::from_base64url,
+    params::Params,
+    resource, scopes,
+    server::Shared,
+};
 
 /// Longer values of `state` and `nonce` are no client's that we know; a URL must carry them back.
 const MAX_ECHOED: usize = 4096;
@@ -31,16 +37,14 @@ pub(crate) struct AuthorizeRequest {
 /// Why a request is refused.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// Nothing may be redirected: the client is not known.
-    UnknownClient,
+    /// Nothing may be redirected: there is no such client, or that cannot be told now.
+    NoClient(NoClient),
     /// Nothing may be redirected: the address to return to is not the client's.
     BadRedirect(Box<Client>),
     /// Nothing may be redirected: a parameter that names client or address is there twice or not at all.
     Unreadable(String),
     /// The client is told.
     Tell { client: Box<Client>, redirect_uri: String, state: Option<String>, error: &'static str, description: String },
-    /// We cannot tell now.
-    Store(StoreError),
 }
 
 /// Reads a request.
@@ -48,7 +52,7 @@ pub(super) async fn read(server: &Shared, params: &Params) -> Result<(AuthorizeR
     let unreadable = |bad: crate::params::BadParams| Refused::Unreadable(bad.describe());
     let id = params.one("client_id").map_err(unreadable)?;
     let id = id.ok_or_else(|| Refused::Unreadable("client_id is missing".into()))?;
-    let client = Client::find(server, id).await.map_err(Refused::Store)?.ok_or(Refused::UnknownClient)?;
+    let client = Client::find(server, id).await.map_err(Refused::NoClient)?;
     let presented = params.one("redirect_uri").map_err(unreadable)?;
     let Some(redirect_uri) = client.metadata.redirect_uri(presented) else {
         return Err(Refused::BadRedirect(Box::new(client)));

@@ -1,13 +1,18 @@
-//! How a client proves itself: no secret for public clients, a derived one for the others (RFC 6749, section 2.3).
+//! How a client proves itself: not at all for public clients, else by a secret (RFC 6749, section 2.3) or by a signature
+//! (RFC 7523).
 //!
-//! A client secret is an HMAC of the client id. Nothing is stored, so nothing can be stolen or lost with the database.
+//! A client secret of ours is an HMAC of the client id. Nothing is stored, so nothing can be stolen or lost with the
+//! database.
 
 use authchain::core::{ClientId, Secret, constant_time_eq};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header::AUTHORIZATION};
 use url::form_urlencoded;
 
-use super::Client;
+use super::{
+    Client, ClientProof, NoClient,
+    assertion::{self, Unproven},
+};
 use crate::{
     audit::{Event, What},
     errors::OAuthError,
@@ -26,46 +31,94 @@ fn is_secret_of(keys: &SubKeys, id: &ClientId, presented: &str) -> bool {
     from_base64url(presented).is_some_and(|tag| tag.len() == 32 && keys.recognises(&[id.as_str().as_bytes()], &tag))
 }
 
+/// Whether this is the client's secret: the configured one, or the one that we derive.
+fn has_secret(server: &Shared, client: &Client, presented: &str) -> bool {
+    match client.configured().map(|configured| &configured.proof) {
+        Some(ClientProof::Secret(secret)) => constant_time_eq(secret.expose().as_bytes(), presented.as_bytes()),
+        Some(_) => false,
+        None => is_secret_of(&server.keys.client_secrets, &client.id, presented),
+    }
+}
+
 /// What a request shows of a client.
 struct Shown {
     id: String,
-    secret: Option<Secret>,
+    proof: Proof,
     basic: bool,
+}
+
+/// By what it proves itself.
+enum Proof {
+    Nothing,
+    Secret(Secret),
+    Assertion(Secret),
 }
 
 /// Finds out which client asks, and whether it is the one.
 ///
 /// # Errors
-/// `invalid_client` (401) for an unknown client, a wrong or missing secret, or a secret where there should be none:
-/// clients forget their registration then and register anew. `invalid_request` for two ways of proving at once that differ.
+/// `invalid_client` (401) for an unknown client, a wrong or missing proof, or a proof where there should be none: clients
+/// forget their registration then and register anew. `invalid_request` for two ways of proving at once that differ. 503
+/// where that cannot be told now.
 pub(crate) async fn authenticate(server: &Shared, headers: &HeaderMap, params: &Params) -> Result<Client, OAuthError> {
     let shown = shown(headers, params)?;
-    let refuse = |client: Option<&Client>, why: &'static str| {
+    let refuse = |client: Option<&Client>, why: &str| {
         let event = Event::new(What::ClientAuthentication);
         match client {
             Some(client) => event.client(client).refused(why),
             None => event.refused(why),
         }
-        OAuthError::invalid_client(why, shown.basic)
+        OAuthError::invalid_client(why.to_owned(), shown.basic)
     };
-    let Some(client) = Client::find(server, &shown.id).await? else {
-        return Err(refuse(None, "the client is not known here: register again"));
+    let client = match Client::find(server, &shown.id).await {
+        Ok(client) => client,
+        Err(NoClient::Unknown) => return Err(refuse(None, "the client is not known here: register again")),
+        Err(NoClient::BadDocument(rule)) => {
+            return Err(refuse(None, &format!("the client's metadata document cannot be used: {rule}")));
+        }
+        Err(NoClient::Failed(error)) => return Err(error.into()),
     };
-    match (&shown.secret, client.metadata.is_public()) {
-        (None, true) => Ok(client),
-        (Some(_), true) => Err(refuse(Some(&client), "a public client has no secret")),
-        (None, false) => Err(refuse(Some(&client), "the client secret is missing")),
-        (Some(secret), false) if is_secret_of(&server.keys.client_secrets, &client.id, secret.expose()) => Ok(client),
-        (Some(_), false) => Err(refuse(Some(&client), "the client secret is wrong")),
-    }
+    let why = match (&shown.proof, &client.metadata) {
+        (Proof::Nothing, metadata) if metadata.is_public() => return Ok(client),
+        (_, metadata) if metadata.is_public() => "a public client has no secret and no key",
+        (Proof::Nothing, metadata) if metadata.has_secret() => "the client secret is missing",
+        (Proof::Secret(secret), metadata) if metadata.has_secret() => {
+            if has_secret(server, &client, secret.expose()) {
+                return Ok(client);
+            }
+            "the client secret is wrong"
+        }
+        (Proof::Assertion(_), metadata) if metadata.has_secret() => "the client has a secret and does not sign",
+        (Proof::Assertion(assertion), _) => match assertion::verify(server, &client, assertion.expose()).await {
+            Ok(()) => return Ok(client),
+            Err(Unproven::Wrong(why)) => why,
+            Err(Unproven::Failed(error)) => return Err(error),
+        },
+        (_, _) => "client_assertion is missing: the client signs",
+    };
+    Err(refuse(Some(&client), why))
 }
 
 fn shown(headers: &HeaderMap, params: &Params) -> Result<Shown, OAuthError> {
     let id = params.one("client_id")?;
     let secret = params.one("client_secret")?;
-    let Some((basic_id, basic_secret)) = basic(headers)? else {
+    let basic = basic(headers)?;
+    if let Some(assertion) = params.one("client_assertion")? {
+        if params.one("client_assertion_type")? != Some(assertion::TYPE) {
+            return Err(OAuthError::invalid_request("client_assertion_type is missing or none that is known here"));
+        }
+        if secret.is_some() || basic.is_some() {
+            return Err(OAuthError::invalid_request("the client proves itself in two ways at once"));
+        }
+        let claimed = assertion::claimed_client(assertion);
+        let id = id.map(str::to_owned).or(claimed);
+        let id = id.ok_or_else(|| OAuthError::invalid_client("the assertion names no client", false))?;
+        return Ok(Shown { id, proof: Proof::Assertion(Secret::new(assertion)), basic: false });
+    }
+    let proof = |secret: Option<Secret>| secret.map_or(Proof::Nothing, Proof::Secret);
+    let Some((basic_id, basic_secret)) = basic else {
         let id = id.ok_or_else(|| OAuthError::invalid_client("client_id is missing", false))?;
-        return Ok(Shown { id: id.into(), secret: secret.map(Secret::new), basic: false });
+        return Ok(Shown { id: id.into(), proof: proof(secret.map(Secret::new)), basic: false });
     };
     // Some clients send both; that is allowed if both say the same.
     let same = id.is_none_or(|id| id == basic_id)
@@ -74,7 +127,7 @@ fn shown(headers: &HeaderMap, params: &Params) -> Result<Shown, OAuthError> {
         return Err(OAuthError::invalid_request("the Authorization header and the body name different clients"));
     }
     let secret = if basic_secret.is_empty() { None } else { Some(basic_secret) };
-    Ok(Shown { id: basic_id, secret, basic: true })
+    Ok(Shown { id: basic_id, proof: proof(secret), basic: true })
 }
 
 /// RFC 6749, section 2.3.1: both halves are form-encoded before they are joined.
@@ -129,14 +182,17 @@ mod tests {
         ] {
             let shown = shown(&headers, &params(query)).unwrap();
             assert_eq!(shown.id, "ac_x");
-            assert_eq!(shown.secret.unwrap().expose(), "s+t");
+            assert!(matches!(shown.proof, Proof::Secret(secret) if secret.expose() == "s+t"));
         }
     }
 
     #[test]
     fn an_empty_secret_is_no_secret() {
-        assert!(shown(&HeaderMap::new(), &params("client_id=a&client_secret=")).unwrap().secret.is_none());
-        assert!(shown(&with_basic("a:"), &params("")).unwrap().secret.is_none());
+        for shown in
+            [shown(&HeaderMap::new(), &params("client_id=a&client_secret=")), shown(&with_basic("a:"), &params(""))]
+        {
+            assert!(matches!(shown.unwrap().proof, Proof::Nothing));
+        }
     }
 
     #[test]
@@ -157,6 +213,6 @@ mod tests {
         let secret = secret_of(&keys, &a);
         assert!(is_secret_of(&keys, &a, secret.expose()));
         assert!(!is_secret_of(&keys, &b, secret.expose()));
-        assert!(!is_secret_of(&keys, &a, &secret.expose()[..30]));
+        assert!(!is_secret_of(&keys, &a, secret.expose().split_at(30).0));
     }
 }

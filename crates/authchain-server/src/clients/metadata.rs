@@ -5,7 +5,10 @@ use authchain::core::Scopes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::redirect;
+use super::{
+    keys::ClientKeys,
+    redirect::{self, Destination},
+};
 use crate::{ServerOptions, errors::OAuthError, scopes};
 
 /// A client with more redirect URIs than this is none that we have seen.
@@ -27,6 +30,9 @@ pub(crate) enum AuthMethod {
     /// `client_secret_post`.
     #[serde(rename = "p")]
     Post,
+    /// `private_key_jwt` (OpenID Connect Core 1.0, section 9; RFC 7523): it signs with a key of its own.
+    #[serde(rename = "j")]
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
@@ -36,6 +42,7 @@ impl AuthMethod {
             Self::None => "none",
             Self::Basic => "client_secret_basic",
             Self::Post => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }
@@ -52,6 +59,9 @@ pub(crate) struct Metadata {
     /// `application_type`, only to be said back.
     #[serde(rename = "y", default, skip_serializing_if = "Option::is_none")]
     pub(super) application_type: Option<ApplicationType>,
+    /// What a client with `private_key_jwt` signs with.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub(super) keys: Option<ClientKeys>,
 }
 
 /// OpenID Connect Registration 1.0, section 2.
@@ -75,7 +85,18 @@ impl ApplicationType {
 impl Metadata {
     #[cfg(test)]
     pub(super) fn new(name: &str, redirect_uris: Vec<String>, auth: AuthMethod) -> Self {
-        Self { name: Some(name.into()), redirect_uris, auth, application_type: None }
+        Self { name: Some(name.into()), redirect_uris, auth, application_type: None, keys: None }
+    }
+
+    /// That of a client that the configuration names.
+    pub(super) fn configured(
+        name: &str,
+        redirect_uris: Vec<String>,
+        auth: AuthMethod,
+        keys: Option<ClientKeys>,
+    ) -> Self {
+        let name = Some(readable_name(name)).filter(|name| !name.is_empty());
+        Self { name, redirect_uris, auth, application_type: None, keys }
     }
 
     /// The name that the client gave itself; nobody has verified it.
@@ -83,9 +104,19 @@ impl Metadata {
         self.name.as_deref().unwrap_or("MCP client")
     }
 
-    /// Whether the client has no secret.
+    /// Whether the client cannot prove who it is.
     pub(crate) fn is_public(&self) -> bool {
         self.auth == AuthMethod::None
+    }
+
+    /// Whether the client has a secret that we gave it.
+    pub(crate) fn has_secret(&self) -> bool {
+        matches!(self.auth, AuthMethod::Basic | AuthMethod::Post)
+    }
+
+    /// Whether an answer can only go to a program on the person's own computer: any program there could take it.
+    pub(crate) fn only_this_computer(&self) -> bool {
+        self.redirect_uris.iter().all(|uri| matches!(redirect::destination(uri), Destination::ThisComputer(_)))
     }
 
     /// The redirect URI that a request means; one may be left out where only one is registered (RFC 6749, section 3.1.2.3).
@@ -109,19 +140,46 @@ impl Metadata {
             // The default of RFC 7591, section 2.
             None | Some("client_secret_basic") => AuthMethod::Basic,
             Some("client_secret_post") => AuthMethod::Post,
+            Some("private_key_jwt") => AuthMethod::PrivateKeyJwt,
             Some(_) => {
                 return Err(bad_metadata(
-                    "token_endpoint_auth_method must be none, client_secret_basic or client_secret_post",
+                    "token_endpoint_auth_method must be none, client_secret_basic, client_secret_post or private_key_jwt",
                 ));
             }
         };
+        Self::rest(body, auth, options)
+    }
+
+    /// Reads a client's own document. There is nobody that a secret could be handed to, so it is public or signs.
+    ///
+    /// # Errors
+    /// As [`Metadata::read`].
+    pub(super) fn of_document(body: &Map<String, Value>, options: &ServerOptions) -> Result<Self, OAuthError> {
+        let auth = match text(body, "token_endpoint_auth_method")? {
+            None | Some("none") => AuthMethod::None,
+            Some("private_key_jwt") => AuthMethod::PrivateKeyJwt,
+            Some(_) => {
+                return Err(bad_metadata("token_endpoint_auth_method in a document must be none or private_key_jwt"));
+            }
+        };
+        if body.contains_key("client_secret") {
+            return Err(bad_metadata("a document must not hold a client_secret"));
+        }
+        Self::rest(body, auth, options)
+    }
+
+    fn rest(body: &Map<String, Value>, auth: AuthMethod, options: &ServerOptions) -> Result<Self, OAuthError> {
         if let Some(types) = words(body, "response_types")?
-            && !types.iter().any(|t| *t == "code")
+            && !types.contains(&"code")
         {
             return Err(bad_metadata("the only response type here is code"));
         }
         // Grant types that we do not offer are left out of the answer; they are no reason to turn a client away.
         words(body, "grant_types")?;
+        let keys = match auth {
+            AuthMethod::PrivateKeyJwt => Some(ClientKeys::read(body, options).map_err(bad_metadata)?),
+            _ => None,
+        };
         Ok(Self {
             name: text(body, "client_name")?.map(readable_name).filter(|name| !name.is_empty()),
             redirect_uris: redirect_uris(body, auth == AuthMethod::None, &options.editor_schemes)?,
@@ -131,6 +189,7 @@ impl Metadata {
                 Some("web") => Some(ApplicationType::Web),
                 _ => None,
             },
+            keys,
         })
     }
 }

@@ -130,8 +130,8 @@ pub(crate) fn matches(registered: &str, presented: &str) -> bool {
 pub(crate) enum Destination {
     /// A site, by its host.
     Site(String),
-    /// A program on the person's own computer, reached over loopback.
-    ThisComputer,
+    /// A program on the person's own computer, reached over loopback by this name.
+    ThisComputer(String),
     /// A program that owns a private-use scheme, by that scheme.
     App(String),
 }
@@ -143,7 +143,7 @@ pub(crate) fn destination(uri: &str) -> Destination {
         return Destination::App(scheme.to_ascii_lowercase());
     }
     match split_authority(rest) {
-        Ok(parts) if is_loopback_name(parts.host) => Destination::ThisComputer,
+        Ok(parts) if is_loopback_name(parts.host) => Destination::ThisComputer(parts.host.to_ascii_lowercase()),
         Ok(parts) => Destination::Site(parts.host.to_ascii_lowercase()),
         Err(_) => Destination::Site(rest.into()),
     }
@@ -173,10 +173,8 @@ fn split_authority(rest: &str) -> Result<Authority<'_>, Refusal> {
     if host.is_empty() || host.contains('%') {
         return Err(Refusal::Host);
     }
-    if !port.is_empty() && !(port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0)) {
-        return Err(Refusal::Port);
-    }
-    Ok(Authority { host, tail })
+    let is_port = || port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|p| p > 0);
+    if port.is_empty() || is_port() { Ok(Authority { host, tail }) } else { Err(Refusal::Port) }
 }
 
 /// Host and tail of a loopback redirect, without its port; `None` for any other URI.
@@ -361,7 +359,7 @@ mod tests {
     #[test]
     fn a_person_is_shown_where_it_leads() {
         assert_eq!(destination("https://Claude.ai/api/cb"), Destination::Site("claude.ai".into()));
-        assert_eq!(destination("http://localhost:1/cb"), Destination::ThisComputer);
+        assert_eq!(destination("http://localhost:1/cb"), Destination::ThisComputer("localhost".into()));
         assert_eq!(destination("cursor://anysphere.cursor-mcp/cb"), Destination::App("cursor".into()));
     }
 }

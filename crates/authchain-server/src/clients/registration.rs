@@ -1,6 +1,6 @@
 //! Dynamic registration (RFC 7591) and its management (RFC 7592).
 //!
-//! Registering writes nothing: the id carries all of it. Equal metadata from public clients within ten minutes is one
+//! Registering writes nothing: the id carries all of it. Equal metadata from clients without a secret within ten minutes is one
 //! client, so that a program that starts five processes does not become five.
 
 use std::sync::Arc;
@@ -15,9 +15,10 @@ use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Changes, Client, Metadata,
+    Changes, Client, Kind, Metadata, NoClient,
     credentials::secret_of,
     ids::{self, Registration},
+    keys::ClientKeys,
     metadata::{GRANT_TYPES, bad_metadata, registered_scope},
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     server::{Shared, path},
 };
 
-/// Registrations of public clients are dated to this many seconds.
+/// Registrations of clients without a secret are dated to this many seconds.
 const WINDOW: i64 = 600;
 
 /// `POST /oauth/register`.
@@ -36,17 +37,36 @@ pub(crate) async fn register(State(server): State<Arc<Shared>>, body: Bytes) -> 
     let metadata = Metadata::read(&body, &server.options)?;
     let scope = registered_scope(&body, &server.options)?;
     let now = server.parts.clock.now();
-    let registration = if metadata.is_public() {
-        Registration { metadata, issued_at: Timestamp(now.0 - now.0.rem_euclid(WINDOW)), salt: None }
-    } else {
-        Registration { metadata, issued_at: now, salt: Some(base64url(random::<12>()?)) }
+    let salted = |metadata| -> Result<Registration, OAuthError> {
+        Ok(Registration { metadata, issued_at: now, salt: Some(base64url(random::<12>()?)) })
     };
-    let id = ids::seal(&server.keys.client_ids, &registration)?
-        .ok_or_else(|| bad_metadata("the redirect URIs are too long together: at most about 650 characters"))?;
+    let seal = |registration: &Registration| -> Result<ClientId, OAuthError> {
+        ids::seal(&server.keys.client_ids, registration)?
+            .ok_or_else(|| bad_metadata("the redirect URIs are too long together: at most about 650 characters"))
+    };
+    let (registration, id) = if !metadata.has_secret() {
+        let shared = Registration { metadata, issued_at: Timestamp(now.0 - now.0.rem_euclid(WINDOW)), salt: None };
+        let id = seal(&shared)?;
+        match Client::find(&server, id.as_str()).await {
+            Ok(client) if client.metadata == shared.metadata => (shared, id),
+            Err(NoClient::Failed(error)) => return Err(error.into()),
+            // Somebody has changed or deleted the client that would be shared: this one gets an id of its own.
+            _ => {
+                let own = salted(shared.metadata)?;
+                let id = seal(&own)?;
+                (own, id)
+            }
+        }
+    } else {
+        let own = salted(metadata)?;
+        let id = seal(&own)?;
+        (own, id)
+    };
     let client = Client {
         id,
         metadata: registration.metadata,
         issued_at: registration.issued_at,
+        kind: Kind::Issued,
         changes: Changes::default(),
         version: None,
     };
@@ -79,8 +99,8 @@ pub(crate) async fn update(
         return Err(OAuthError::invalid_request("client_id in the body is not the one in the address"));
     }
     let metadata = Metadata::read(&body, &server.options)?;
-    if metadata.is_public() != client.metadata.is_public() {
-        return Err(bad_metadata("a client cannot change between public and confidential: register a new one"));
+    if proof(&metadata) != proof(&client.metadata) {
+        return Err(bad_metadata("a client cannot change how it proves itself, but between basic and post: register a new one"));
     }
     let scope = registered_scope(&body, &server.options)?;
     let changes =
@@ -124,10 +144,19 @@ async fn managed(server: &Shared, id: &str, headers: &HeaderMap) -> Result<Clien
     if !server.keys.registrations.recognises(&[id.as_bytes()], &presented) {
         return Err(refused());
     }
-    let client = Client::find(server, id).await?.ok_or_else(refused)?;
+    let client = match Client::find(server, id).await {
+        Ok(client) if matches!(client.kind, Kind::Issued) => client,
+        Err(NoClient::Failed(error)) => return Err(error.into()),
+        _ => return Err(refused()),
+    };
     let used = client.changes.managed.unwrap_or(client.issued_at).max(client.issued_at);
     let alive = server.parts.clock.now() <= used + server.options.client_secret_life;
     if alive { Ok(client) } else { Err(refused()) }
+}
+
+/// What kind of proof a client gives: none, a secret, a signature.
+fn proof(metadata: &Metadata) -> (bool, bool) {
+    (metadata.is_public(), metadata.has_secret())
 }
 
 fn registration_token(server: &Shared, id: &ClientId) -> Secret {
@@ -157,7 +186,12 @@ fn answer(server: &Shared, client: &Client, scope: &Scopes) -> Value {
         if let Some(kind) = metadata.application_type {
             fields.insert("application_type".into(), kind.word().into());
         }
-        if !metadata.is_public() {
+        match &metadata.keys {
+            Some(ClientKeys::Set(jwks)) => drop(fields.insert("jwks".into(), jwks.clone())),
+            Some(ClientKeys::At(uri)) => drop(fields.insert("jwks_uri".into(), uri.as_str().into())),
+            None => {}
+        }
+        if metadata.has_secret() {
             let secret = secret_of(&server.keys.client_secrets, &client.id);
             fields.insert("client_secret".into(), secret.expose().into());
             fields.insert("client_secret_expires_at".into(), client.expires_at(server).0.into());

@@ -1,24 +1,17 @@
 //! Loading: the sources in their order, and errors that name the key and the place it came from.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
 };
 
-use config::{File, FileFormat, Source, Value, ValueKind};
+use super::{
+    Config, legacy,
+    settings::{Setting, Settings},
+    validate,
+};
 
-use super::{Config, validate};
-
-const DEFAULTS: &str = include_str!("../../../../config/default.toml");
-const PREFIX: &str = "AUTHCHAIN__";
-
-/// Names that other programs use for the same thing, and that are read when ours is not set.
-const PEERS: &[(&str, &str)] = &[
-    ("GOOGLE_CLIENT_ID", "providers.google.client_id"),
-    ("GOOGLE_CLIENT_SECRET", "providers.google.client_secret"),
-    ("GOOGLE_CLIENT_SECRETS_FILE", "providers.google.client_secrets_file"),
-];
+pub(super) const PREFIX: &str = "AUTHCHAIN__";
 
 /// Where a configuration comes from, the later over the earlier.
 #[derive(Clone, Debug, Default)]
@@ -79,17 +72,39 @@ impl Sources {
     /// # Errors
     /// [`ConfigError`], which names the key and the place it came from.
     pub fn load(&self) -> Result<Config, ConfigError> {
+        let (settings, notices) = self.collect()?;
+        let config = Config { notices, ..settings.finish()? };
+        validate::check(&config)?;
+        Ok(config)
+    }
+
+    /// Every key with its value and the place it came from, secrets hidden: also of a configuration that contradicts
+    /// itself.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a source cannot be read or names a key that there is not.
+    pub fn settings(&self) -> Result<Vec<Setting>, ConfigError> {
+        Ok(self.collect()?.0.show())
+    }
+
+    fn collect(&self) -> Result<(Settings, Vec<String>), ConfigError> {
         let mut settings = Settings::of_defaults()?;
         if let Some(path) = &self.file {
-            settings.add_file(path)?;
+            let origin = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|e| ConfigError {
+                key: None,
+                origin: Some(origin.clone()),
+                why: format!("it cannot be read: {e}"),
+            })?;
+            settings.add(&text, &origin)?;
         }
-        settings.add_environment(&self.environment)?;
+        let notices = legacy::apply(&mut settings, &self.environment)?;
+        add_environment(&mut settings, &self.environment)?;
+        legacy::contradictions(&settings, &self.environment)?;
         for (key, value, flag) in &self.flags {
             settings.set(key, value.as_str().into(), format!("the flag {flag}"))?;
         }
-        let config = settings.finish()?;
-        validate::check(&config)?;
-        Ok(config)
+        Ok((settings, notices))
     }
 }
 
@@ -119,112 +134,30 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn at(key: &str, why: impl Into<String>) -> Self {
+    pub(crate) fn at(key: &str, why: impl Into<String>) -> Self {
         Self { key: Some(key.into()), origin: None, why: why.into() }
     }
 }
 
-/// The values that are collected, each with its origin.
-struct Settings {
-    values: BTreeMap<String, (Value, String)>,
-}
-
-impl Settings {
-    fn of_defaults() -> Result<Self, ConfigError> {
-        let values = flatten(File::from_str(DEFAULTS, FileFormat::Toml), "config/default.toml")?
-            .into_iter()
-            .map(|(key, value)| (key, (value, "the defaults".into())))
-            .collect();
-        Ok(Self { values })
-    }
-
-    fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let origin = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigError {
-            key: None,
-            origin: Some(origin.clone()),
-            why: format!("it cannot be read: {e}"),
-        })?;
-        for (key, value) in flatten(File::from_str(&text, FileFormat::Toml), &origin)? {
-            self.set(&key, value, origin.clone())?;
-        }
-        Ok(())
-    }
-
-    fn add_environment(&mut self, variables: &[(String, String)]) -> Result<(), ConfigError> {
-        for (peer, key) in PEERS {
-            if let Some((_, value)) = variables.iter().find(|(name, value)| name == peer && !value.is_empty()) {
-                self.set(key, value.as_str().into(), format!("the environment variable {peer}"))?;
+/// Our own variables. One that ends in `_FILE` names a file with the value, unless that is a key of its own.
+fn add_environment(settings: &mut Settings, variables: &[(String, String)]) -> Result<(), ConfigError> {
+    for (name, value) in variables {
+        let Some(key) = name.strip_prefix(PREFIX) else { continue };
+        let key = key.to_ascii_lowercase().replace("__", ".");
+        let origin = format!("the environment variable {name}");
+        match key.strip_suffix("_file") {
+            Some(named) if settings.knows(named) && !settings.knows(&key) => {
+                let text = std::fs::read_to_string(value).map_err(|e| ConfigError {
+                    key: Some(named.into()),
+                    origin: Some(origin.clone()),
+                    why: format!("{value}: {e}"),
+                })?;
+                settings.set(named, text.trim_end().into(), format!("{value}, named by {name}"))?;
             }
-        }
-        for (name, value) in variables {
-            let Some(key) = name.strip_prefix(PREFIX) else { continue };
-            let key = key.to_ascii_lowercase().replace("__", ".");
-            let origin = format!("the environment variable {name}");
-            match key.strip_suffix("_file") {
-                Some(key) if self.values.contains_key(key) => {
-                    let text = std::fs::read_to_string(value).map_err(|e| ConfigError {
-                        key: Some(key.into()),
-                        origin: Some(origin.clone()),
-                        why: format!("{value}: {e}"),
-                    })?;
-                    self.set(key, text.trim_end().into(), format!("{value}, named by {name}"))?;
-                }
-                _ => self.set(&key, value.as_str().into(), origin)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Sets one value; its key must be one of those in the defaults. Text becomes a list where the default is one.
-    fn set(&mut self, key: &str, mut value: Value, origin: String) -> Result<(), ConfigError> {
-        let Some((default, _)) = self.values.get(key) else {
-            let nearest = self.values.keys().max_by(|a, b| strsim::jaro(a, key).total_cmp(&strsim::jaro(b, key)));
-            let hint = nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
-            let why = format!("there is no such key{hint}");
-            return Err(ConfigError { key: Some(key.into()), origin: Some(origin), why });
-        };
-        if let (ValueKind::Array(_), ValueKind::String(text)) = (&default.kind, &value.kind) {
-            let words: Vec<Value> = text.split([',', ' ']).filter(|word| !word.is_empty()).map(Value::from).collect();
-            value = words.into();
-        }
-        self.values.insert(key.into(), (value, origin));
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Config, ConfigError> {
-        let mut builder = config::Config::builder();
-        for (key, (value, _)) in &self.values {
-            builder = builder.set_override(key, value.clone()).map_err(|e| ConfigError::at(key, e.to_string()))?;
-        }
-        let settings = builder.build().map_err(|e| ConfigError { key: None, origin: None, why: e.to_string() })?;
-        serde_path_to_error::deserialize(settings).map_err(|error| {
-            let path = error.path().to_string();
-            let known = self.values.iter().find(|(key, _)| path == **key || path.starts_with(&format!("{key}[")));
-            ConfigError {
-                key: Some(path.clone()),
-                origin: known.map(|(_, (_, origin))| origin.clone()),
-                why: error.into_inner().to_string(),
-            }
-        })
-    }
-}
-
-/// The leaves of a source by their dotted keys; a list is a leaf.
-fn flatten(source: impl Source, origin: &str) -> Result<Vec<(String, Value)>, ConfigError> {
-    let tables =
-        source.collect().map_err(|e| ConfigError { key: None, origin: Some(origin.into()), why: e.to_string() })?;
-    let mut leaves = Vec::new();
-    let mut open: Vec<(String, Value)> = tables.into_iter().collect();
-    while let Some((key, value)) = open.pop() {
-        match value.kind {
-            ValueKind::Table(table) => {
-                open.extend(table.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)))
-            }
-            _ => leaves.push((key, value)),
+            _ => settings.set(&key, value.as_str().into(), origin)?,
         }
     }
-    Ok(leaves)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! Configuration: one typed structure, made at the start from `config/default.toml`, a file, the environment and flags.
 
+mod legacy;
 mod load;
 mod sections;
+mod settings;
 mod validate;
 
 pub use load::{ConfigError, Sources};
 pub use sections::{
-    ChainSection, ClientsSection, Config, DevSection, GoogleSection, IssuerSection, JwtSection, LocalSection,
-    LogFormat, LogSection, Providers, RefreshSection, ServerSection, ServicesSection, SessionSection, StorageSection,
-    TokensSection,
+    ChainSection, ClientsSection, CompatSection, Config, CredentialKind, DevSection, GoogleApisSection, GoogleSection,
+    IssuerSection, JwtSection, LocalSection, LogFormat, LogSection, Providers, RefreshSection, ServerSection,
+    ServicesSection, SessionSection, StorageSection, TlsSection, TokensSection,
 };
+pub use settings::Setting;

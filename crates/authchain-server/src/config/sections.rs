@@ -9,6 +9,7 @@ use std::{
 
 use authchain::{
     core::{Email, Secret, Tier},
+    google::{GoogleScopes, GroupEdition},
     jwt::Algorithm,
     store::StorageMode,
 };
@@ -22,11 +23,13 @@ use super::ConfigError;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub server: ServerSection,
+    pub tls: TlsSection,
     pub storage: StorageSection,
     pub session: SessionSection,
     pub tokens: TokensSection,
     pub clients: ClientsSection,
     pub providers: Providers,
+    pub google: GoogleApisSection,
     pub services: ServicesSection,
     pub refresh: RefreshSection,
     pub chain: ChainSection,
@@ -34,6 +37,10 @@ pub struct Config {
     pub dev: DevSection,
     pub local: LocalSection,
     pub log: LogSection,
+    pub compat: CompatSection,
+    /// What the operator should know of how the values came about; said once, when the server is put together.
+    #[serde(skip)]
+    pub notices: Vec<String>,
 }
 
 impl Config {
@@ -46,7 +53,8 @@ impl Config {
             return Ok(url.clone());
         }
         let address = SocketAddr::new(self.server.host, self.server.port);
-        Url::parse(&format!("http://{address}")).map_err(|e| ConfigError::at("server.host", e.to_string()))
+        let scheme = if self.tls.enabled { "https" } else { "http" };
+        Url::parse(&format!("{scheme}://{address}")).map_err(|e| ConfigError::at("server.host", e.to_string()))
     }
 
     /// The MCP endpoint's address: the audience of tokens (RFC 8707).
@@ -68,6 +76,18 @@ pub struct ServerSection {
     pub public_url: Option<Url>,
     pub mcp_path: String,
     pub allow_plain_http: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    pub enabled: bool,
+    #[serde(deserialize_with = "unless_empty")]
+    pub certificate_file: Option<PathBuf>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub key_file: Option<PathBuf>,
+    #[serde(deserialize_with = "duration")]
+    pub handshake_timeout: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -128,6 +148,39 @@ pub struct GoogleSection {
     pub scopes: Vec<String>,
     #[serde(deserialize_with = "unless_empty")]
     pub base_url: Option<Url>,
+}
+
+/// Whose credentials reach Google's APIs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoogleApisSection {
+    pub credentials: CredentialKind,
+    #[serde(deserialize_with = "unless_empty")]
+    pub application_credentials: Option<PathBuf>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub gcloud_directory: Option<PathBuf>,
+    #[serde(deserialize_with = "secret")]
+    pub access_token: Option<Secret>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub account: Option<Email>,
+    pub allowed_domains: Vec<String>,
+    pub scope_groups: GroupEdition,
+}
+
+impl GoogleApisSection {
+    /// The scope registry with the groups that are configured.
+    pub fn registry(&self) -> GoogleScopes {
+        GoogleScopes::new(self.scope_groups)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    Users,
+    ServiceAccount,
+    Adc,
+    Environment,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -191,6 +244,12 @@ pub struct LocalSection {
 pub struct LogSection {
     pub level: String,
     pub format: LogFormat,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompatSection {
+    pub old_names: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

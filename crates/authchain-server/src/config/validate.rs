@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, CredentialKind};
 
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let server = &config.server;
@@ -36,11 +36,66 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if config.local.user.is_some() && !local_only {
         return Err(ConfigError::at("local.user", "one trusted local user is possible on a loopback address only"));
     }
+    tls(config)?;
+    google(config)
+}
+
+/// The certificate and its key, and a public URL that agrees.
+fn tls(config: &Config) -> Result<(), ConfigError> {
+    let (tls, server) = (&config.tls, &config.server);
+    if !tls.enabled {
+        return Ok(());
+    }
+    for (key, file) in [("tls.certificate_file", &tls.certificate_file), ("tls.key_file", &tls.key_file)] {
+        if file.is_none() {
+            return Err(ConfigError::at(key, "it is needed where tls.enabled is on: the path of a PEM file"));
+        }
+    }
+    if server.public_url.as_ref().is_some_and(|url| url.scheme() == "http") {
+        return Err(ConfigError::at("server.public_url", "it begins with http, and tls.enabled serves https only"));
+    }
     Ok(())
 }
 
+/// Each kind of credential has what it needs.
+fn google(config: &Config) -> Result<(), ConfigError> {
+    let google = &config.google;
+    let one_person = google.account.is_some() || config.local.user.is_some();
+    let missing = match google.credentials {
+        CredentialKind::ServiceAccount if google.application_credentials.is_none() => {
+            Some(("google.application_credentials", "it is needed with a service account: the path of its key file"))
+        }
+        CredentialKind::ServiceAccount if google.allowed_domains.is_empty() => Some((
+            "google.allowed_domains",
+            "it is needed with a service account: the domains in which it may act for people",
+        )),
+        CredentialKind::Environment if google.access_token.is_none() => Some((
+            "google.access_token",
+            "it is needed with credentials = \"environment\": set GOOGLE_WORKSPACE_CLI_TOKEN",
+        )),
+        CredentialKind::Environment if !one_person => {
+            Some(("google.account", "it says whose the access token is; nobody else gets it"))
+        }
+        _ => None,
+    };
+    if let Some((key, why)) = missing {
+        return Err(ConfigError::at(key, why));
+    }
+    match google.allowed_domains.iter().find(|domain| !is_domain(domain)) {
+        Some(wrong) => {
+            Err(ConfigError::at("google.allowed_domains", format!("{wrong:?} is not a domain such as example.com")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A whole domain: no address, no pattern.
+fn is_domain(text: &str) -> bool {
+    text.contains('.') && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-')) && !text.starts_with('.')
+}
+
 /// Whether a URL names this machine and nothing else.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -78,5 +133,40 @@ mod tests {
         assert_eq!(refused(&[public, ("dev.accept_dev_keys", "true")]).as_deref(), Some("dev.accept_dev_keys"));
         assert_eq!(refused(&[public, ("local.user", "ann@example.com")]).as_deref(), Some("local.user"));
         assert_eq!(refused(&[("dev.accept_dev_keys", "true"), ("local.user", "ann@example.com")]), None);
+    }
+
+    #[test]
+    fn https_has_its_files_and_a_url_that_agrees() {
+        let on = ("tls.enabled", "true");
+        let files = [on, ("tls.certificate_file", "a.pem"), ("tls.key_file", "b.pem")];
+        assert_eq!(refused(&[on]).as_deref(), Some("tls.certificate_file"));
+        assert_eq!(refused(&files[..2]).as_deref(), Some("tls.key_file"));
+        assert_eq!(refused(&files), None);
+        let plain = [&files[..], &[("server.public_url", "http://localhost:8002")]].concat();
+        assert_eq!(refused(&plain).as_deref(), Some("server.public_url"));
+        let config = files.iter().fold(Sources::new(), |sources, (key, value)| sources.set(key, value, "--test"));
+        assert_eq!(config.load().unwrap().public_url().unwrap().as_str(), "https://127.0.0.1:8002/");
+    }
+
+    #[test]
+    fn each_kind_of_credential_has_what_it_needs() {
+        let kind = |kind| ("google.credentials", kind);
+        let key = ("google.application_credentials", "key.json");
+        assert_eq!(refused(&[kind("service_account")]).as_deref(), Some("google.application_credentials"));
+        assert_eq!(refused(&[kind("service_account"), key]).as_deref(), Some("google.allowed_domains"));
+        assert_eq!(refused(&[kind("service_account"), key, ("google.allowed_domains", "example.com")]), None);
+        let token = ("google.access_token", "ya29");
+        assert_eq!(refused(&[kind("environment")]).as_deref(), Some("google.access_token"));
+        assert_eq!(refused(&[kind("environment"), token]).as_deref(), Some("google.account"));
+        assert_eq!(refused(&[kind("environment"), token, ("local.user", "ann@example.com")]), None);
+        assert_eq!(refused(&[kind("adc")]), None);
+        assert_eq!(refused(&[kind("somebody")]).as_deref(), Some("google.credentials"));
+    }
+
+    #[test]
+    fn an_allowed_domain_is_a_whole_domain() {
+        for bad in ["*", "*.example.com", "ann@example.com", "com", ".example.com"] {
+            assert_eq!(refused(&[("google.allowed_domains", bad)]).as_deref(), Some("google.allowed_domains"), "{bad}");
+        }
     }
 }

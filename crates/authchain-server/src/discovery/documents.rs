@@ -1,5 +1,6 @@
 //! The documents themselves, and which path names which.
 
+use authchain::jwt::Algorithm;
 use serde_json::{Value, json};
 
 use super::path_of;
@@ -48,7 +49,9 @@ fn protected_resource(server: &Shared) -> Value {
 /// RFC 8414, section 2.
 fn authorization_server(server: &Shared) -> Value {
     let (options, at) = (&server.options, |path: &str| server.urls.at(path));
-    let methods = [AuthMethod::None, AuthMethod::Post, AuthMethod::Basic].map(AuthMethod::word);
+    let methods = [AuthMethod::None, AuthMethod::Post, AuthMethod::Basic, AuthMethod::PrivateKeyJwt];
+    let methods = methods.map(AuthMethod::word);
+    let signed_with: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
     json!({
         "issuer": server.urls.issuer,
         "authorization_endpoint": at(path::AUTHORIZE),
@@ -61,7 +64,10 @@ fn authorization_server(server: &Shared) -> Value {
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": signed_with,
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": signed_with,
+        "client_id_metadata_document_supported": options.documents.accept,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "protected_resources": [server.urls.resource],

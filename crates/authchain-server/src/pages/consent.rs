@@ -23,12 +23,16 @@ pub(crate) fn consent(
     let (consent, provider) = (&words.consent, provider_name(server));
     let (goes_to, on_this_device) = match destination(&request.redirect_uri) {
         Destination::Site(host) => (host, false),
-        Destination::ThisComputer => (consent.this_computer.into(), true),
+        Destination::ThisComputer(host) => ((consent.this_computer)(&host), true),
         Destination::App(scheme) => ((consent.app)(&scheme), true),
     };
     let content = html! {
         p.soft { (consent.unverified) }
         dl {
+            @if let Some(host) = client.host() {
+                dt { (consent.described_at) }
+                dd { (host) }
+            }
             dt { (consent.returns_to) }
             dd { (goes_to) }
             dt { (consent.account) }
@@ -40,6 +44,9 @@ pub(crate) fn consent(
             }
         }
         @if on_this_device { p.hint { (consent.this_computer_note) } }
+        @if client.host().is_some() && client.metadata.only_this_computer() {
+            p.hint { (consent.only_this_computer) }
+        }
         h2 { (consent.wants) }
         (scopes::list(&request.scopes, server.parts.describe, words))
         form method="post" action=(server.urls.link(path::CONSENT)) {

@@ -16,6 +16,8 @@ use crate::{keys, server::Shared, ticket::BadTicket};
 pub(crate) enum Problem {
     UnknownClient,
     BadRedirect,
+    /// The rule that the client's metadata document breaks.
+    ClientDocument(String),
     BadRequest(String),
     UnknownState,
     OtherBrowser,
@@ -48,6 +50,7 @@ impl Problem {
         match self {
             Self::UnknownClient => &words.unknown_client,
             Self::BadRedirect => &words.bad_redirect,
+            Self::ClientDocument(_) => &words.client_document,
             Self::BadRequest(_) => &words.bad_request,
             Self::UnknownState => &words.unknown_state,
             Self::OtherBrowser => &words.other_browser,
@@ -65,7 +68,7 @@ impl Problem {
     /// The technical word for whoever is asked for help.
     fn detail(&self) -> Option<&str> {
         match self {
-            Self::BadRequest(why) => Some(why),
+            Self::BadRequest(why) | Self::ClientDocument(why) => Some(why),
             Self::Provider(word) => Some(word),
             Self::Ours(code) => Some(code.as_str()),
             _ => None,

@@ -4,7 +4,10 @@ use authchain::core::Scopes;
 use maud::{Markup, html};
 
 use super::words::Words;
-use crate::{ScopeWords, scopes::is_identity};
+use crate::{
+    ScopeWords,
+    scopes::{IDENTITY, is_identity},
+};
 
 /// What people call the services whose scopes begin like this.
 const SERVICES: &[(&str, &str)] = &[
@@ -63,8 +66,9 @@ pub(super) fn list(scopes: &Scopes, describe: ScopeWords, words: &Words) -> Mark
 
 fn grouped<'a>(scopes: &'a Scopes, describe: ScopeWords, words: &'a Words) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
-    // Identity first, whatever the alphabet says.
-    let (identity, apis): (Vec<&str>, Vec<&str>) = scopes.iter().partition(|scope| is_identity(scope));
+    // Identity first and in its own order, whatever the alphabet says.
+    let (mut identity, apis): (Vec<&str>, Vec<&str>) = scopes.iter().partition(|scope| is_identity(scope));
+    identity.sort_by_key(|scope| IDENTITY.iter().position(|known| known == scope));
     for scope in identity.into_iter().chain(apis) {
         let identity = is_identity(scope);
         let service = if identity { words.consent.identity } else { service_of(scope).unwrap_or(words.consent.other) };
@@ -110,7 +114,7 @@ mod tests {
     fn reading_and_changing_are_told_apart() {
         let scopes = Scopes::from("https://www.googleapis.com/auth/drive.readonly");
         let html = list(&scopes, |_| Some("see files"), Language::English.words()).into_string();
-        assert!(html.contains("see files") && html.contains("(read)"), "{html}");
+        assert!(html.contains("see files") && html.contains("(read only)"), "{html}");
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub(super) async fn redeem(server: &Shared, client: &Client, params: &Params) ->
         client: client.id.clone(),
         client_name: record.client_name,
         scopes: record.scopes,
+        added: Scopes::none(),
         resource: server.urls.resource.clone(),
         created_at: now,
         last_used: now,

@@ -6,7 +6,7 @@
 use authchain::{
     core::{
         AuthError, CredentialKey, CredentialStatus, Email, Expect, Namespace, Scopes, Secret, StateKey, StoreError,
-        UserId,
+        TokenGroup, UserId,
     },
     provider::{AuthorizationRequest, Pkce},
 };
@@ -68,9 +68,26 @@ pub(super) struct Pending {
     pub(super) browser: String,
     /// Which sub-key `state`, verifier and nonce are derived with.
     pub(super) key: String,
-    /// What the provider was asked for.
+    /// What the provider is asked for.
     pub(super) asked: Scopes,
+    /// The token group that the answer is filed in.
+    pub(super) group: TokenGroup,
+    /// What the provider grants apart from that, and will be asked for next.
+    pub(super) later: Vec<(TokenGroup, Scopes)>,
+    /// What came of the sign-ins before this one.
+    pub(super) so_far: Option<SoFar>,
     pub(super) purpose: Purpose,
+}
+
+/// What came of the first sign-ins where one page of ours needs several, because the provider grants some scopes apart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SoFar {
+    /// Who signed in; nobody else may in the next ones.
+    pub(super) email: Email,
+    /// What was granted, all together.
+    pub(super) granted: Scopes,
+    /// How many there were.
+    pub(super) steps: u8,
 }
 
 /// What is derived for one transaction.
@@ -80,12 +97,32 @@ pub(super) struct Derived {
     pub(super) nonce: String,
 }
 
-/// Derives a transaction's secrets.
-pub(super) fn derive(server: &Shared, key: &str, transaction: &str, browser: &str) -> Derived {
+/// Derives the secrets of one sign-in of a transaction.
+fn derive(server: &Shared, key: &str, transaction: &str, browser: &str, step: u8) -> Derived {
     let tag = |purpose: &[u8]| {
-        base64url(server.keys.upstream.tag_by(key, &[purpose, transaction.as_bytes(), browser.as_bytes()]))
+        let parts = [purpose, transaction.as_bytes(), browser.as_bytes(), &[step]];
+        base64url(server.keys.upstream.tag_by(key, &parts))
     };
     Derived { state: tag(b"state").into(), verifier: tag(b"verifier").into(), nonce: tag(b"nonce") }
+}
+
+impl Pending {
+    fn step(&self) -> u8 {
+        self.so_far.as_ref().map_or(0, |so_far| so_far.steps)
+    }
+
+    pub(super) fn derived(&self, server: &Shared) -> Derived {
+        derive(server, &self.key, &self.transaction, &self.browser, self.step())
+    }
+
+    /// Who has to sign in; anybody else is refused.
+    pub(super) fn expected(&self) -> Option<&Email> {
+        match (&self.so_far, &self.purpose) {
+            (Some(so_far), _) => Some(&so_far.email),
+            (None, Purpose::Local { expected, .. }) => expected.as_ref(),
+            (None, Purpose::Authorize(_)) => None,
+        }
+    }
 }
 
 /// The address of ours that the provider sends the person back to.
@@ -121,7 +158,9 @@ pub(crate) async fn settle(server: &Shared, ticket: &Ticket, wanted: Decision) -
         Err(StoreError::Conflict { .. }) => {
             let before = state.get(&decided).await?.map(|b| read(&b.value)).transpose()?.unwrap_or(wanted);
             if before == Decision::Deny && wanted == Decision::Allow {
-                state.take(&pending_key(&derived_now(server, ticket).1.state)).await?;
+                if let Some(pending) = first(server, ticket) {
+                    state.take(&pending_key(&pending.derived(server).state)).await?;
+                }
             }
             again(server, ticket, before).await
         }
@@ -132,39 +171,63 @@ pub(crate) async fn settle(server: &Shared, ticket: &Ticket, wanted: Decision) -
 async fn again(server: &Shared, ticket: &Ticket, before: Decision) -> Result<Settled, AuthError> {
     let outcome = match before {
         Decision::Deny => Outcome::Denied,
-        Decision::Allow => {
-            let (_, derived) = derived_now(server, ticket);
-            match server.parts.state.get(&pending_key(&derived.state)).await? {
-                Some(_) => Outcome::GoTo(address(server, ticket, &derived).await?),
-                None => Outcome::Finished,
+        Decision::Allow => match first(server, ticket) {
+            Some(pending) if server.parts.state.get(&pending_key(&pending.derived(server).state)).await?.is_some() => {
+                Outcome::GoTo(address(server, &pending).await?)
             }
-        }
+            _ => Outcome::Finished,
+        },
     };
     Ok(Settled { outcome, first: false })
 }
 
-/// Files the pending transaction; the address at the provider.
+/// Files the first sign-in of a transaction; its address at the provider.
 async fn go(server: &Shared, ticket: &Ticket) -> Result<String, AuthError> {
-    let (key, derived) = derived_now(server, ticket);
-    let pending = Pending {
-        transaction: ticket.id.clone(),
-        browser: ticket.browser.clone(),
-        key,
-        asked: asked(&ticket.purpose),
-        purpose: ticket.purpose.clone(),
-    };
-    let record = serde_json::to_vec(&pending).map_err(|e| StoreError::Unsupported(e.to_string()))?;
-    let life = server.options.transaction_life;
-    match server.parts.state.put(&pending_key(&derived.state), &record, life, Expect::Absent).await {
-        Ok(_) | Err(StoreError::Conflict { .. }) => address(server, ticket, &derived).await,
-        Err(error) => Err(error.into()),
-    }
+    let pending = first(server, ticket).ok_or(AuthError::InvalidRequest("a sign-in that asks for nothing"))?;
+    send(server, &pending).await
 }
 
-fn derived_now(server: &Shared, ticket: &Ticket) -> (String, Derived) {
-    let key = server.keys.upstream.primary_id().to_owned();
-    let derived = derive(server, &key, &ticket.id, &ticket.browser);
-    (key, derived)
+fn first(server: &Shared, ticket: &Ticket) -> Option<Pending> {
+    let mut parts = parts(server, &ticket.purpose).into_iter();
+    let (group, asked) = parts.next()?;
+    Some(Pending {
+        transaction: ticket.id.clone(),
+        browser: ticket.browser.clone(),
+        key: server.keys.upstream.primary_id().to_owned(),
+        asked,
+        group,
+        later: parts.collect(),
+        so_far: None,
+        purpose: ticket.purpose.clone(),
+    })
+}
+
+/// Files the next sign-in of a transaction, in which the same person grants what the provider keeps apart; its address.
+/// `None` after the last one.
+pub(super) async fn next(server: &Shared, done: &Pending, so_far: SoFar) -> Result<Option<String>, AuthError> {
+    let mut later = done.later.iter().cloned();
+    let Some((group, asked)) = later.next() else { return Ok(None) };
+    let pending = Pending {
+        transaction: done.transaction.clone(),
+        browser: done.browser.clone(),
+        key: done.key.clone(),
+        asked,
+        group,
+        later: later.collect(),
+        so_far: Some(so_far),
+        purpose: done.purpose.clone(),
+    };
+    send(server, &pending).await.map(Some)
+}
+
+async fn send(server: &Shared, pending: &Pending) -> Result<String, AuthError> {
+    let record = serde_json::to_vec(pending).map_err(|e| StoreError::Unsupported(e.to_string()))?;
+    let life = server.options.transaction_life;
+    let key = pending_key(&pending.derived(server).state);
+    match server.parts.state.put(&key, &record, life, Expect::Absent).await {
+        Ok(_) | Err(StoreError::Conflict { .. }) => address(server, pending).await,
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A pending transaction is found by the hash of its `state`.
@@ -172,40 +235,54 @@ pub(super) fn pending_key(state: &Secret) -> StateKey {
     StateKey::new(PENDING, hashed(state.expose()))
 }
 
-fn asked(purpose: &Purpose) -> Scopes {
-    match purpose {
-        Purpose::Authorize(request) => scopes::upstream(&request.scopes),
-        Purpose::Local { scopes: local, .. } => scopes::upstream(local),
-    }
+/// What to ask the provider for, one sign-in after the other. Who the person is belongs to each of them; a client's
+/// grant rests on the default group, so that one is never left out for a client.
+fn parts(server: &Shared, purpose: &Purpose) -> Vec<(TokenGroup, Scopes)> {
+    let (wanted, keep_default) = match purpose {
+        Purpose::Authorize(request) => (&request.scopes, true),
+        Purpose::Local { scopes, .. } => (scopes, false),
+    };
+    let identity = scopes::upstream(&Scopes::none());
+    let mut parts = server.parts.provider.provider().groups(&scopes::upstream(wanted));
+    let several = parts.len() > 1;
+    parts.retain(|(_, part)| keep_default || !several || part.iter().any(|scope| !scopes::is_identity(scope)));
+    parts.into_iter().map(|(group, part)| (group, part.union(&identity))).collect()
 }
 
-async fn address(server: &Shared, ticket: &Ticket, derived: &Derived) -> Result<String, AuthError> {
-    let hint = match &ticket.purpose {
-        Purpose::Authorize(request) => request.login_hint.clone(),
-        Purpose::Local { expected, .. } => expected.clone(),
+async fn address(server: &Shared, pending: &Pending) -> Result<String, AuthError> {
+    let hint = match &pending.purpose {
+        Purpose::Authorize(request) if pending.so_far.is_none() => request.login_hint.clone(),
+        _ => pending.expected().cloned(),
     };
-    // A new refresh token is made only where none is stored: a provider keeps a limited number of them per account and
-    // drops the oldest without a word.
-    let consent = match &hint {
-        Some(hint) => !has_refresh_token(server, hint).await?,
-        None => true,
+    let stored = match &hint {
+        Some(hint) => {
+            let provider = server.parts.provider.provider().id.clone();
+            let key = CredentialKey { provider, user: UserId::from(hint), group: pending.group.clone() };
+            server.parts.credentials.credential(&key).await?.filter(|stored| stored.status == CredentialStatus::Active)
+        }
+        None => None,
     };
+    let granted = stored.as_ref().map(|stored| stored.scopes.clone()).unwrap_or_default();
+    // What was granted before stays: a provider that grants a group apart gives exactly what it is asked for.
+    let apart = pending.group != TokenGroup::default();
+    let scopes = if apart { pending.asked.union(&granted) } else { pending.asked.clone() };
+    // A new refresh token is made only where none is stored, or where the stored one is not good for all of it: a provider
+    // keeps a limited number of them per account and drops the oldest without a word.
+    let covered = scopes.iter().all(|scope| scopes::is_identity(scope) || granted.contains(scope));
+    let consent = !covered || stored.is_none_or(|stored| stored.refresh_token.is_none());
+    let derived = pending.derived(server);
     let url = server.parts.provider.authorization_url(&AuthorizationRequest {
-        redirect_uri: redirect_uri(server, &ticket.purpose),
-        state: derived.state.clone(),
-        challenge: Pkce::from_verifier(derived.verifier.clone()).challenge,
-        nonce: derived.nonce.clone(),
-        scopes: asked(&ticket.purpose),
+        redirect_uri: redirect_uri(server, &pending.purpose),
+        state: derived.state,
+        challenge: Pkce::from_verifier(derived.verifier).challenge,
+        nonce: derived.nonce,
+        scopes,
+        // Without a hint a person with one account at the provider would never be asked which one.
+        choose_account: hint.is_none() && matches!(pending.purpose, Purpose::Local { .. }),
         login_hint: hint,
         consent,
     });
     Ok(url.into())
-}
-
-async fn has_refresh_token(server: &Shared, email: &Email) -> Result<bool, AuthError> {
-    let provider = server.parts.provider.provider().id.clone();
-    let stored = server.parts.credentials.credential(&CredentialKey::new(provider, UserId::from(email))).await?;
-    Ok(stored.is_some_and(|c| c.refresh_token.is_some() && c.status == CredentialStatus::Active))
 }
 
 fn read(mark: &[u8]) -> Result<Decision, StoreError> {

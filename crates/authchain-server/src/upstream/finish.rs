@@ -13,12 +13,12 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::begin::{Pending, derive, pending_key, redirect_uri};
+use super::begin::{Pending, SoFar, next, pending_key, redirect_uri};
 use crate::{
     audit::{Event, What},
     authorize::{self, AuthorizeRequest},
     keys, local,
-    pages::{ErrorPage, Language, Problem},
+    pages::{self, ErrorPage, Language, Problem},
     params::Params,
     scopes,
     server::Shared,
@@ -67,7 +67,7 @@ async fn callback(
         Err(NotAccepted::Store(failure)) => return error.failure(&failure.into()),
     };
     match provider_answer(server, &params, &pending).await {
-        Ok(signed_in) => finish(server, error, &reference, pending, signed_in).await,
+        Ok(signed_in) => finish(server, headers, error, &reference, pending, signed_in).await,
         Err(bad) => turned_down(server, error, &reference, &pending, bad),
     }
 }
@@ -118,7 +118,7 @@ async fn provider_answer(server: &Shared, params: &Params, pending: &Pending) ->
         });
     }
     let Ok(Some(code)) = params.one("code") else { return Err(TurnedDown::Provider("no_code".into())) };
-    let derived = derive(server, &pending.key, &pending.transaction, &pending.browser);
+    let derived = pending.derived(server);
     server
         .parts
         .provider
@@ -182,28 +182,64 @@ fn turned_down(server: &Shared, error: ErrorPage<'_>, reference: &str, pending: 
 
 async fn finish(
     server: &Shared,
+    headers: &HeaderMap,
     error: ErrorPage<'_>,
     reference: &str,
     pending: Pending,
     signed_in: SignedIn,
 ) -> Response {
     let SignedIn { credential, email, .. } = signed_in;
-    if let Purpose::Local { expected: Some(expected), .. } = &pending.purpose
-        && *expected != email
-    {
-        Event::new(What::SignIn).reference(reference).who(email.as_str()).refused("another account than expected");
+    let event = Event::new(What::SignIn).reference(reference).who(email.as_str());
+    if let Some(expected) = pending.expected().filter(|expected| **expected != email) {
+        event.refused("another account than expected");
         let problem = Problem::WrongAccount { expected: expected.clone(), got: email };
         return error.show(StatusCode::FORBIDDEN, &problem, reference);
     }
-    let granted = credential.scopes.clone();
-    let key = CredentialKey::new(server.parts.provider.provider().id.clone(), UserId::from(&email));
-    if let Err(failure) = server.parts.credentials.adopt(&key, credential).await {
+    let owner = match &pending.purpose {
+        Purpose::Local { link, .. } => link.as_ref(),
+        Purpose::Authorize(_) => None,
+    };
+    if let Some(owner) = owner {
+        match local::is_signed_in(server, headers, owner).await {
+            Ok(true) => {}
+            // Somebody else sat down at this browser, or the person signed out.
+            Ok(false) => {
+                event.account(owner.user.as_str()).refused("the person to whom it was to be linked is gone");
+                return error.show(StatusCode::FORBIDDEN, &Problem::of(BadTicket::OtherBrowser), reference);
+            }
+            Err(failure) => return error.failure(&failure.into()),
+        }
+    }
+    let provider = server.parts.provider.provider().id.clone();
+    let key = CredentialKey { provider, user: UserId::from(&email), group: pending.group.clone() };
+    let (accounts, granted) = (&server.parts.accounts, credential.scopes.clone());
+    let kept = match owner {
+        Some(owner) => accounts.link(owner, &key, credential).await,
+        None => accounts.sign_in(&key, credential).await,
+    };
+    if let Err(failure) = kept {
         return error.failure(&failure);
     }
-    Event::new(What::SignIn).who(email.as_str()).reference(reference).allowed();
+    event.allowed();
+    let so_far = match &pending.so_far {
+        Some(before) => SoFar {
+            email: email.clone(),
+            granted: before.granted.union(&granted),
+            steps: before.steps.saturating_add(1),
+        },
+        None => SoFar { email: email.clone(), granted, steps: 1 },
+    };
+    let granted = so_far.granted.clone();
+    match next(server, &pending, so_far).await {
+        Ok(Some(address)) => return pages::go_to(&address),
+        Ok(None) => {}
+        Err(failure) => return error.failure(&failure),
+    }
     let done = match pending.purpose {
         Purpose::Authorize(request) => give_code(server, request, &granted, email).await,
-        Purpose::Local { .. } => local::signed_in(server, &email).await,
+        Purpose::Local { link, more, .. } => {
+            local::came_back(server, &email, link.as_ref(), more.as_ref(), &granted).await
+        }
     };
     done.unwrap_or_else(|failure| error.failure(&failure))
 }

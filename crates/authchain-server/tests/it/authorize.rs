@@ -16,7 +16,8 @@ async fn the_page_names_the_client_where_the_answer_goes_and_the_scopes_in_words
     let words = page.text();
     for seen in [
         "Test Client asks for access to Workspace",
-        "a program on this computer",
+        "a program on this computer (127.0.0.1)",
+        "read only",
         "Google Drive",
         "See and download all your files",
         "ann@example.com",

@@ -262,3 +262,17 @@ async fn the_registration_token_lives_a_day_beyond_its_last_use() {
     world.clock.advance(Duration::from_secs(25 * 3600));
     assert_eq!(world.http.get(&address).bearer_auth(&token).send().await.unwrap().status(), 401);
 }
+
+#[tokio::test]
+async fn who_deletes_or_changes_a_client_and_registers_again_gets_a_new_one() {
+    let world = World::new().await;
+    let body = json!({"redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": "none"});
+    let (_, first) = world.register(&body).await;
+    let (address, token) = (text(&first, "registration_client_uri"), text(&first, "registration_access_token"));
+    assert_eq!(world.http.delete(&address).bearer_auth(&token).send().await.unwrap().status(), 204);
+    let (_, second) = world.register(&body).await;
+    assert_ne!(first["client_id"], second["client_id"]);
+    let address = text(&second, "registration_client_uri");
+    let token = text(&second, "registration_access_token");
+    assert_eq!(world.http.get(&address).bearer_auth(&token).send().await.unwrap().status(), 200);
+}

@@ -1,8 +1,11 @@
 //! Number 10 of the checklist and tests 7, 8 and 15 of the field's lessons: the way to the provider and back.
 
+use std::sync::Arc;
+
 use authchain::{
     core::{Email, Scopes},
     provider::Pkce,
+    store::StateDb,
 };
 use authchain_testkit::Endpoint;
 
@@ -72,6 +75,29 @@ async fn a_restart_between_any_two_steps_goes_unnoticed() {
     assert_eq!(status, 200, "{tokens}");
     world.restart();
     assert_eq!(world.refresh(&client, &text(&tokens, "refresh_token")).await.0, 200);
+}
+
+#[tokio::test]
+async fn on_the_durable_database_a_code_is_redeemed_once_and_everything_outlives_a_restart() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Arc::new(StateDb::open(&folder.path().join("state.db"), world.clock.clone()).unwrap());
+    world.take_over(open());
+    let (client, pkce) = (world.client().await, Pkce::generate());
+    let code = world.code(&client, &pkce, "ann@example.com").await;
+    world.take_over(open());
+    let answers = futures_util::future::join_all((0..100).map(|_| world.redeem(&client, &pkce, &code))).await;
+    assert_eq!(answers.iter().filter(|(status, _)| *status == 200).count(), 1);
+
+    let first = text(&world.tokens(&client, "ann@example.com").await, "refresh_token");
+    let answers = futures_util::future::join_all((0..50).map(|_| world.refresh(&client, &first))).await;
+    assert!(
+        answers
+            .iter()
+            .all(|(status, answer)| *status == 200 && answer["refresh_token"] == answers[0].1["refresh_token"])
+    );
+    world.take_over(open());
+    assert_eq!(world.refresh(&client, &text(&answers[0].1, "refresh_token")).await.0, 200);
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::sync::{Arc, RwLock};
 
 use authchain::{
-    core::{Clock, CredentialKey, Email, ExactScopes, ManualClock, ProviderId, Scopes, SystemClock, UserId},
+    core::{
+        Clock, CredentialKey, Email, ExactScopes, ManualClock, ProviderId, Scopes, StateStore, SystemClock, UserId,
+    },
     grants::Grants,
     jwt::{Algorithm, ClaimNames, KeySource, SigningKeys, TrustedIssuer, Verified, Verifier},
     provider::{CredentialManager, Pkce, Provider, ProviderClient, RefreshOptions, http_client},
@@ -37,7 +39,7 @@ pub(crate) struct World {
 /// What a restart makes anew.
 #[derive(Clone)]
 struct Live {
-    state: Arc<MemoryState>,
+    state: Arc<dyn StateStore>,
     router: Router,
     manager: Arc<CredentialManager>,
     grants: Arc<Grants>,
@@ -86,7 +88,7 @@ impl World {
         self.take_over(Arc::new(MemoryState::new(self.clock.clone())));
     }
 
-    fn take_over(&self, state: Arc<MemoryState>) {
+    pub(crate) fn take_over(&self, state: Arc<dyn StateStore>) {
         let new =
             live(&self.google, &self.clock, &self.keyring, &self.signing, &self.credentials, &self.options, state);
         *self.live.write().unwrap() = new;
@@ -265,7 +267,7 @@ fn live(
     signing: &Arc<SigningKeys>,
     credentials: &Arc<MemoryStore>,
     options: &ServerOptions,
-    state: Arc<MemoryState>,
+    state: Arc<dyn StateStore>,
 ) -> Live {
     let provider = Provider::google_at(google.url(), StandIn::client());
     let provider = Arc::new(ProviderClient::new(provider, http_client().unwrap(), clock.clone()));

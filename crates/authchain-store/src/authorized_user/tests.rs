@@ -85,7 +85,8 @@ fn what_is_no_object_is_refused_and_not_shown() {
 
 #[test]
 fn the_fields_of_other_programs_are_kept() {
-    let file = json!({"token": "t", "universe_domain": "googleapis.com", "quota_project_id": "p", "account": "no address"});
+    let file =
+        json!({"token": "t", "universe_domain": "googleapis.com", "quota_project_id": "p", "account": "no address"});
     let read = read_value(&file).unwrap();
     assert_eq!(read.credential.extra.len(), 3, "an account that is no address is theirs, too");
     let again: Value = serde_json::from_slice(&write(&key(), &read.credential).unwrap()).unwrap();

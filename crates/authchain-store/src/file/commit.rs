@@ -3,9 +3,17 @@
 //!
 //! After a crash at any point each record is either the old or the new one as a whole, and what was answered is there.
 
-use std::{collections::HashSet, fs, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashSet,
+    fs, io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use authchain_core::{Credential, CredentialKey, Expect, StoreError, Version, Versioned};
+use rustix::fs::{Mode, OFlags};
 use tempfile::NamedTempFile;
 
 use super::{
@@ -38,6 +46,7 @@ pub(super) struct Committer {
     lock: FolderLock,
     swept: bool,
     observer: Observer,
+    replaced: mpsc::Sender<Vec<OwnedFd>>,
 }
 
 /// A write whose file is ready and not yet visible.
@@ -61,9 +70,9 @@ struct Doomed {
 }
 
 impl Committer {
-    pub(super) fn new(folder: Arc<Folder>, observer: Observer) -> Self {
+    pub(super) fn new(folder: Arc<Folder>, observer: Observer) -> Result<Self, StoreError> {
         let lock = FolderLock::of(&folder.path);
-        Self { folder, lock, swept: false, observer }
+        Ok(Self { folder, lock, swept: false, observer, replaced: closer()? })
     }
 
     /// Removes what killed writers left, unless somebody is writing now: then they do it, or the next one does.
@@ -77,30 +86,28 @@ impl Committer {
 
     /// Does the jobs in their order and answers each.
     pub(super) fn write(&mut self, jobs: Vec<Job>) {
-        let Self { folder, lock, swept, observer } = self;
-        let locked = lock.lock().and_then(|locked| {
-            if !*swept {
-                private::sweep(&folder.path)?;
-                *swept = true;
-            }
-            Ok(locked)
-        });
-        let _locked = match locked {
+        let Self { folder, lock, swept, observer, replaced } = self;
+        let _locked = match lock.lock() {
             Ok(locked) => locked,
             Err(error) => return jobs.into_iter().for_each(|job| job.refuse(error.clone())),
         };
+        if !std::mem::replace(swept, true)
+            && let Err(error) = private::sweep(&folder.path)
+        {
+            tracing::warn!(%error, "what a killed writer left cannot be removed");
+        }
         // Two jobs for one key must see one another's effect: they are not committed together.
         let mut group = Vec::with_capacity(jobs.len());
         let mut keys = HashSet::with_capacity(jobs.len());
         for job in jobs {
             if !keys.insert(job.key().clone()) {
-                commit(folder, observer, std::mem::take(&mut group));
+                let _ = replaced.send(commit(folder, observer, std::mem::take(&mut group)));
                 keys.clear();
                 keys.insert(job.key().clone());
             }
             group.push(job);
         }
-        commit(folder, observer, group);
+        let _ = replaced.send(commit(folder, observer, group));
     }
 }
 
@@ -119,8 +126,18 @@ impl Job {
     }
 }
 
-/// Commits jobs for different keys together.
-fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) {
+/// Starts a thread that closes files. The space of a replaced file is given back when the last who has it open closes it,
+/// and on some file systems that takes as long as the sync of a new one; nobody should wait for it.
+fn closer() -> Result<mpsc::Sender<Vec<OwnedFd>>, StoreError> {
+    let (sender, files) = mpsc::channel();
+    let close = move || files.iter().for_each(drop);
+    let started = thread::Builder::new().name("authchain-close".into()).spawn(close);
+    started.map_err(|e| StoreError::unavailable("start the closing thread", e))?;
+    Ok(sender)
+}
+
+/// Commits jobs for different keys together, and gives back the files that nobody needs any more.
+fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) -> Vec<OwnedFd> {
     let (mut puts, mut deletes) = (Vec::new(), Vec::new());
     for job in jobs {
         match job {
@@ -143,13 +160,15 @@ fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) {
         }
     }
     if puts.is_empty() && deletes.is_empty() {
-        return;
+        return Vec::new();
     }
 
+    let mut replaced = Vec::with_capacity(puts.len());
     let mut written = Vec::with_capacity(puts.len());
     match sync(&puts) {
         Ok(()) => {
             for Staged { key, temporary, target, aside, replaces, stored, reply } in puts {
+                replaced.extend(keep_open(&target));
                 match publish(temporary, &target, aside, &replaces) {
                     Ok(()) => written.push((key, stored, reply)),
                     Err(error) => reply.send(Err(error)),
@@ -160,7 +179,8 @@ fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) {
     }
     let mut deleted = Vec::with_capacity(deletes.len());
     for Doomed { key, files, reply } in deletes {
-        match files.iter().try_for_each(|file| remove(file)) {
+        replaced.extend(files.iter().filter_map(|file| keep_open(file)));
+        match files.iter().try_for_each(remove) {
             Ok(()) => deleted.push((key, reply)),
             Err(error) => reply.send(Err(error)),
         }
@@ -180,6 +200,13 @@ fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) {
         }
         reply.send(durable.clone().map(|()| true));
     }
+    replaced
+}
+
+/// Holds a file that is about to be replaced, so that its space is given back later.
+fn keep_open(file: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::open(file, flags, Mode::empty()).ok()
 }
 
 struct Prepared {
@@ -264,8 +291,14 @@ fn publish(
         }
     }
     temporary.persist(target).map_err(|e| unavailable("write", target, e.error))?;
+    // The new file is there and counts; an old one that cannot be removed now is removed at the next write.
     let broken = aside.iter().map(|(broken, _)| broken).filter(|broken| *broken != target);
-    replaces.iter().chain(broken).try_for_each(remove)
+    for old in replaces.iter().chain(broken) {
+        if let Err(error) = remove(old) {
+            tracing::warn!(%error, "a file under an old name is left");
+        }
+    }
+    Ok(())
 }
 
 /// Everything that is to go when a key's credential goes; the old names first, so that what a crash leaves is the newest.

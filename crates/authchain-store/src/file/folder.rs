@@ -152,7 +152,8 @@ impl Folder {
                 }
             }
             Some(Name::Old(safe)) => {
-                let named = private::read(path).ok().flatten().and_then(|bytes| self.form.decode_old(&bytes, path).ok());
+                let named =
+                    private::read(path).ok().flatten().and_then(|bytes| self.form.decode_old(&bytes, path).ok());
                 Ok(name::old_owner(&safe, named.and_then(|file| file.owner).as_ref())
                     // It names another owner: listed by its name, so that somebody looks and reads the error.
                     .or_else(|| name::old_owner(&safe, None)))

@@ -69,7 +69,7 @@ impl FileStore {
         }
         warn_of_the_other_form(dir, &form)?;
         let folder = Arc::new(Folder { path: dir.to_owned(), form });
-        let mut committer = Committer::new(Arc::clone(&folder), observer);
+        let mut committer = Committer::new(Arc::clone(&folder), observer)?;
         if let Err(error) = committer.sweep() {
             // On a read-only file system one can still read.
             tracing::warn!(%error, "the credential folder cannot be written");

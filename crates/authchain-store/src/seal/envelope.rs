@@ -187,7 +187,12 @@ mod tests {
     /// Not random at all, so that a vector can be written down: 0, 1, 2, ...
     fn counting() -> impl FnMut(&mut [u8]) {
         let mut next = 0_u8;
-        move |bytes| bytes.fill_with(|| { next = next.wrapping_add(1); next.wrapping_sub(1) })
+        move |bytes| {
+            bytes.fill_with(|| {
+                next = next.wrapping_add(1);
+                next.wrapping_sub(1)
+            })
+        }
     }
 
     fn key(byte: u8) -> (KeyId, Key) {

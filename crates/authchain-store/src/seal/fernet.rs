@@ -4,8 +4,7 @@
 use std::fmt::Write;
 
 use base64::{
-    Engine,
-    alphabet,
+    Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use fernet::Fernet;
@@ -45,12 +44,14 @@ fn version_1(keys: &[&RootKey], text: &str) -> Result<Zeroizing<Vec<u8>>, Flaw> 
 }
 
 fn version_2(keys: &[&RootKey], text: &str) -> Result<Zeroizing<Vec<u8>>, Flaw> {
-    let mut object: Map<String, Value> = serde_json::from_str(text).map_err(|_| Flaw::Malformed("it is broken JSON"))?;
+    let mut object: Map<String, Value> =
+        serde_json::from_str(text).map_err(|_| Flaw::Malformed("it is broken JSON"))?;
     if object.get("v").and_then(Value::as_u64) != Some(2) {
         return Err(Flaw::Malformed("v: only version 2 is known"));
     }
     let hmac = object.remove("hmac");
-    let hmac = hmac.as_ref().and_then(Value::as_str).and_then(from_hex).ok_or(Flaw::Malformed("hmac: not hexadecimal"))?;
+    let hmac =
+        hmac.as_ref().and_then(Value::as_str).and_then(from_hex).ok_or(Flaw::Malformed("hmac: not hexadecimal"))?;
     let signed = python_json(&Value::Object(object.clone()));
     if !keys.iter().any(|key| key.signed(signed.as_bytes(), &hmac)) {
         return Err(Flaw::NoKey);
@@ -63,7 +64,8 @@ fn version_2(keys: &[&RootKey], text: &str) -> Result<Zeroizing<Vec<u8>>, Flaw> 
         let opened = keys.iter().find_map(|key| decrypt(&key.fernet, &token))?;
         Fernet::new(std::str::from_utf8(&opened).ok()?)
     });
-    let data = object.get("data").and_then(Value::as_str).and_then(token).ok_or(Flaw::Malformed("data: no Fernet token"))?;
+    let data =
+        object.get("data").and_then(Value::as_str).and_then(token).ok_or(Flaw::Malformed("data: no Fernet token"))?;
     decrypt(&content_key.ok_or(Flaw::NoKey)?, &data).ok_or(Flaw::Malformed("data: its own key does not open it"))
 }
 

@@ -8,7 +8,6 @@ use std::{
 };
 
 use authchain_core::{Cause, StoreError};
-use zeroize::Zeroizing;
 
 use super::{Ring, names, recipients, root::RootKey};
 use crate::{lock::FolderLock, private, record};
@@ -62,7 +61,7 @@ impl KeyFile {
     fn read(&self) -> Result<Option<(Ring, Looks)>, StoreError> {
         // Looked at first: if the file changes in between, it is read once more than needed and never once too few.
         let Some(looks) = self.looks() else { return Ok(None) };
-        let Some(bytes) = private::read(&self.path)?.map(Zeroizing::new) else { return Ok(None) };
+        let Some(bytes) = private::read(&self.path)? else { return Ok(None) };
         let text = std::str::from_utf8(&bytes).map_err(|_| private::corrupt(&self.path, "it is no text"))?;
         let keys = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         Ring::parse(keys, &self.path.display().to_string()).map(|ring| Some((ring, looks)))

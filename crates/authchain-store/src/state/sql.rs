@@ -2,9 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use authchain_core::{
-    Clock, Expect, Namespace, StateEntry, StateKey, StoreError, Timestamp, Version, Versioned,
-};
+use authchain_core::{Clock, Expect, Namespace, StateEntry, StateKey, StoreError, Timestamp, Version, Versioned};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::deadline;
@@ -142,8 +140,6 @@ pub(super) fn take(db: &Connection, key: &StateKey, now: Timestamp) -> rusqlite:
 
 /// Removes some of what has expired.
 pub(super) fn sweep(db: &Connection, clock: &dyn Clock) -> rusqlite::Result<usize> {
-    db.prepare_cached(
-        "DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE expires_at <= ? LIMIT ?)",
-    )?
-    .execute(params![clock.now().0, SWEPT_AT_ONCE])
+    db.prepare_cached("DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE expires_at <= ? LIMIT ?)")?
+        .execute(params![clock.now().0, SWEPT_AT_ONCE])
 }

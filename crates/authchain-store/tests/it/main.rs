@@ -1,8 +1,10 @@
 //! The stores as their users see them.
+#![expect(clippy::unwrap_used, clippy::string_slice, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod backup;
 mod earlier;
 mod files;
+mod processes;
 mod sealed_format;
 mod state;
 mod suites;

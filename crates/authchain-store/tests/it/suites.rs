@@ -26,10 +26,8 @@ async fn plaintext_files_keep_the_promises_of_a_credential_store() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sealed_files_keep_the_promises_of_a_credential_store() {
     let mut folders = Folders::default();
-    suite::credential_store(async || {
-        FileStore::open(folders.next(), FileForm::Sealed(Keyring::ephemeral())).unwrap()
-    })
-    .await;
+    suite::credential_store(async || FileStore::open(folders.next(), FileForm::Sealed(Keyring::ephemeral())).unwrap())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -46,10 +44,8 @@ async fn memory_with_backup_keeps_the_promises_of_a_credential_store() {
 #[tokio::test]
 async fn the_promises_hold_on_one_thread_too() {
     let mut folders = Folders::default();
-    suite::credential_store(async || {
-        FileStore::open(folders.next(), FileForm::Sealed(Keyring::ephemeral())).unwrap()
-    })
-    .await;
+    suite::credential_store(async || FileStore::open(folders.next(), FileForm::Sealed(Keyring::ephemeral())).unwrap())
+        .await;
     suite::state_store(async |clock| StateDb::open(&folders.next().join("state.db"), clock).unwrap()).await;
 }
 

@@ -67,7 +67,8 @@ pub(crate) fn consent(id: &str, visit: &Visit, email: &Email, granted: &Scopes) 
     let optional: Vec<&str> = visit.scopes.iter().filter(|s| !is_sign_in(s) && !granted.contains(s)).collect();
     let fixed: Vec<&str> = visit.scopes.iter().filter(|s| is_sign_in(s) || granted.contains(s)).collect();
     let body = html! {
-        h1 { strong { (destination(visit)) } " wants access to your account" }
+        h1 { "Allow access to your account?" }
+        p { "Asked by " strong { (destination(visit)) } }
         p.account { "Signed in as " strong { (email) } }
         form method="post" action="/o/oauth2/v2/auth/consent" {
             input type="hidden" name="visit" value=(id);

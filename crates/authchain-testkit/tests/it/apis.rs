@@ -12,25 +12,25 @@ use hyper_util::{
 
 use crate::support::*;
 
-fn http() -> common::Client<HttpConnector> {
+fn hyper() -> common::Client<HttpConnector> {
     Client::builder(TokioExecutor::new()).build(HttpConnector::new())
 }
 
 fn drive(google: &StandIn, email: &Email) -> DriveHub<HttpConnector> {
-    let mut hub = DriveHub::new(http(), access_token(google, email, "https://www.googleapis.com/auth/drive"));
+    let mut hub = DriveHub::new(hyper(), access_token(google, email, "https://www.googleapis.com/auth/drive"));
     hub.base_url(format!("{}drive/v3/", google.url()));
     hub
 }
 
 fn gmail(google: &StandIn, email: &Email) -> Gmail<HttpConnector> {
-    let mut hub = Gmail::new(http(), access_token(google, email, "https://mail.google.com/"));
+    let mut hub = Gmail::new(hyper(), access_token(google, email, "https://mail.google.com/"));
     hub.base_url(google.url().to_string());
     hub.root_url(google.url().to_string());
     hub
 }
 
 fn calendar(google: &StandIn, email: &Email) -> CalendarHub<HttpConnector> {
-    let mut hub = CalendarHub::new(http(), access_token(google, email, "https://www.googleapis.com/auth/calendar"));
+    let mut hub = CalendarHub::new(hyper(), access_token(google, email, "https://www.googleapis.com/auth/calendar"));
     hub.base_url(format!("{}calendar/v3/", google.url()));
     hub
 }
@@ -151,7 +151,7 @@ async fn a_message_is_sent_as_json_and_needs_a_recipient() {
     let url = google.url().join("gmail/v1/users/me/messages/send").unwrap();
     for (raw, status) in [("To: eve@example.com\r\nSubject: Hi\r\n\r\nHello", 200), ("Subject: Hi\r\n\r\nHello", 400)] {
         let body = serde_json::json!({"raw": URL_SAFE_NO_PAD.encode(raw)});
-        let response = reqwest::Client::new().post(url.clone()).bearer_auth(&token).json(&body).send().await.unwrap();
+        let response = crate::support::http().post(url.clone()).bearer_auth(&token).json(&body).send().await.unwrap();
         assert_eq!(response.status(), status);
     }
     assert_eq!(get(&google, "gmail/v1/users/me/messages", &token).await.0, 403, "sending is not reading");
@@ -197,7 +197,7 @@ async fn calendar_lists_creates_and_finds() {
 async fn a_library_sees_googles_error_body() {
     let google = eager().await;
     let granted = google.control().credential(&ann(), &Scopes::from(GMAIL)).unwrap();
-    let mut hub = DriveHub::new(http(), granted.access_token.unwrap().expose().to_owned());
+    let mut hub = DriveHub::new(hyper(), granted.access_token.unwrap().expose().to_owned());
     hub.base_url(format!("{}drive/v3/", google.url()));
     match hub.files().list().doit().await {
         Err(common::Error::BadRequest(body)) => {

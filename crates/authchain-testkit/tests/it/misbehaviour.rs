@@ -44,7 +44,7 @@ async fn answers_can_be_garbage_lost_or_never_come() {
     let google = eager().await;
     let control = google.control();
     let token = access_token(&google, &ann(), DRIVE);
-    let get = || reqwest::Client::new().get(google.url().join("drive/v3/files").unwrap()).bearer_auth(&token).send();
+    let get = || http().get(google.url().join("drive/v3/files").unwrap()).bearer_auth(&token).send();
     control.inject(Endpoint::Drive, Fault::Garbage, 1);
     assert!(get().await.unwrap().json::<Value>().await.is_err());
     control.inject(Endpoint::Drive, Fault::Close, 1);
@@ -73,7 +73,7 @@ async fn a_lost_answer_was_carried_out_all_the_same() {
         ("client_id", StandIn::client_id()),
         ("client_secret", "standin-client-secret"),
     ];
-    let lost = reqwest::Client::new().post(google.url().join("token").unwrap()).form(&form).send().await;
+    let lost = http().post(google.url().join("token").unwrap()).form(&form).send().await;
     assert!(lost.is_err());
     assert_eq!(refresh(&google, &token).await.0, 400, "it was rotated, and its successor is lost");
 }

@@ -134,7 +134,7 @@ async fn a_client_may_authenticate_by_basic_and_a_public_one_not_at_all() {
     let options = StandInOptions { auto_approve: true, clients: vec![public], ..StandInOptions::default() };
     let google = StandIn::start(options).await.unwrap();
     let code = walk(&google, &ann(), "openid", &[]).await.query("code").unwrap();
-    let response = reqwest::Client::new()
+    let response = http()
         .post(google.url().join("token").unwrap())
         .basic_auth(StandIn::client_id(), Some(StandIn::client_secret().expose()))
         .form(&[
@@ -169,8 +169,7 @@ async fn a_registered_redirect_uri_is_compared_to_the_byte_and_any_loopback_port
         ("http://127.0.0.1.example.com/x", false),
     ] {
         let url = authorize_url(&google, "openid", &[("redirect_uri", uri)]);
-        let response = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let response = response.get(url).send().await.unwrap();
+        let response = http().get(url).send().await.unwrap();
         assert_eq!(response.status().is_redirection(), goes, "{uri}");
     }
 }

@@ -7,7 +7,7 @@ use crate::support::*;
 
 async fn command(google: &StandIn, body: Value) -> u16 {
     let url = google.url().join("standin/control").unwrap();
-    reqwest::Client::new().post(url).json(&body).send().await.unwrap().status().as_u16()
+    http().post(url).json(&body).send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
@@ -47,6 +47,6 @@ async fn a_command_that_is_not_understood_changes_nothing() {
 async fn a_page_of_another_origin_cannot_send_commands() {
     let google = eager().await;
     let url = google.url().join("standin/control").unwrap();
-    let form = reqwest::Client::new().post(url).header("content-type", "text/plain").body(r#"{"do":"heal"}"#);
+    let form = http().post(url).header("content-type", "text/plain").body(r#"{"do":"heal"}"#);
     assert_eq!(form.send().await.unwrap().status(), 415);
 }

@@ -80,7 +80,7 @@ impl Resolver for ProviderSession {
             email: Some(grant.email),
             provider: grant.provider,
             tier: Tier::ProviderSession,
-            scopes: verified.scopes,
+            scopes: verified.scopes.union(&grant.added),
             client: Some(grant.client),
             grant: Some(grant.id.into()),
             expires_at: verified.expires_at,

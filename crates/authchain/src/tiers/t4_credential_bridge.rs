@@ -10,6 +10,8 @@ use authchain_core::{
 };
 use tracing::warn;
 
+use crate::accounts::{Accounts, primary_only};
+
 /// The person whom a request without any credential is taken for. Only for a server that nobody else can reach.
 #[derive(Clone, Debug)]
 pub struct LocalUser {
@@ -25,10 +27,11 @@ pub struct LocalUser {
 #[derive(Clone, Default)]
 pub struct CredentialBridge {
     local: Option<Arc<Principal>>,
+    accounts: Option<Arc<Accounts>>,
 }
 
 impl CredentialBridge {
-    /// Callers use their own accounts; nobody is taken for anyone.
+    /// Callers use the account that they signed in with; nobody is taken for anyone.
     pub fn new() -> Self {
         Self::default()
     }
@@ -48,24 +51,27 @@ impl CredentialBridge {
             grant: None,
             expires_at: Timestamp::NEVER,
         };
-        Self { local: Some(Arc::new(principal)) }
+        Self { local: Some(Arc::new(principal)), accounts: None }
     }
 
-    /// The credential of the account that a tool asks for: none, `me`, `myself` or the caller's own address select the
-    /// primary account.
+    /// Lets callers use the accounts that they linked to themselves as well.
+    #[must_use]
+    pub fn with_accounts(self, accounts: Arc<Accounts>) -> Self {
+        Self { accounts: Some(accounts), ..self }
+    }
+
+    /// The credential of the account that a tool asks for: nothing, `me` or `myself` select the active account, which is
+    /// the primary one unless the person switched; an address selects that account.
     ///
     /// # Errors
     /// [`AuthError::NotYourAccount`] for any other: it is refused, never quietly replaced by one that is at hand.
+    /// [`AuthError::Store`] when the caller's accounts cannot be looked up.
     pub async fn select(&self, principal: &Principal, requested: Option<&str>) -> Result<CredentialKey, AuthError> {
-        let primary = principal.primary_key();
-        match requested.map(str::trim) {
-            None | Some("" | "me" | "myself") => Ok(primary),
-            Some(named) => {
-                let email = Email::new(named).ok();
-                let own = email.is_some() && (email == principal.email || email.as_ref().map(UserId::from) == Some(primary.user.clone()));
-                if own { Ok(primary) } else { Err(AuthError::NotYourAccount(named.into())) }
-            }
-        }
+        let account = match &self.accounts {
+            Some(accounts) => accounts.select(principal, requested).await?,
+            None => primary_only(principal, requested)?,
+        };
+        Ok(account.key())
     }
 }
 

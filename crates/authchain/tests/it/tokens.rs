@@ -102,6 +102,7 @@ impl World {
             client: ClientId::new("c").unwrap(),
             client_name: "test".into(),
             scopes: Scopes::from("a b"),
+            added: Scopes::none(),
             resource: RESOURCE.into(),
             created_at: self.clock.now(),
             last_used: self.clock.now(),

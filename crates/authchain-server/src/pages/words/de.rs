@@ -7,8 +7,10 @@ pub(super) const WORDS: Words = Words {
     consent: Consent {
         title: |client, server| format!("{client} bittet um Zugriff auf {server}"),
         unverified: "So nennt sich das Programm selbst. Niemand hat diesen Namen geprüft.",
+        described_at: "Beschrieben auf",
+        only_this_computer: "Diese Seite steht für die Beschreibung des Programms ein, nicht für das Programm: jedes Programm auf diesem Computer kann die Antwort entgegennehmen.",
         returns_to: "Die Antwort geht an",
-        this_computer: "ein Programm auf diesem Computer",
+        this_computer: |host| format!("ein Programm auf diesem Computer ({host})"),
         app: |scheme| format!("die App auf diesem Gerät, die {scheme}:-Links öffnet"),
         this_computer_note: "Fahren Sie nur fort, wenn Sie dieses Programm gerade selbst gestartet haben.",
         account: "Konto",
@@ -16,8 +18,8 @@ pub(super) const WORDS: Words = Words {
         wants: "Es möchte",
         identity: "Wer Sie sind",
         other: "Sonstiges",
-        reads: "lesen",
-        changes: "lesen und ändern",
+        reads: "nur lesen",
+        changes: "darf etwas ändern",
         nothing: "Es möchte nur eine Verbindung.",
         never: |provider| {
             format!(
@@ -100,6 +102,10 @@ pub(super) const WORDS: Words = Words {
         bad_redirect: Sentence {
             title: "Dieser Link führt woandershin",
             text: "Das Programm will die Antwort an eine Adresse schicken lassen, die es nicht registriert hat. Zu Ihrer Sicherheit wird nichts dorthin geschickt.",
+        },
+        client_document: Sentence {
+            title: "Die Beschreibung dieses Programms ist nicht brauchbar",
+            text: "Das Programm nennt eine Seite, die es beschreiben soll, und dieser Server kann sie nicht annehmen. Mit Ihrem Konto ist alles in Ordnung; sagen Sie es den Herstellern des Programms.",
         },
         bad_request: Sentence {
             title: "Dieser Link ist nicht vollständig",

@@ -7,8 +7,10 @@ pub(super) const WORDS: Words = Words {
     consent: Consent {
         title: |client, server| format!("{client} asks for access to {server}"),
         unverified: "This name is what the program says of itself. Nobody has checked it.",
+        described_at: "Described at",
+        only_this_computer: "This site vouches for the program's description, not for the program: any program on this computer can take the answer.",
         returns_to: "The answer goes to",
-        this_computer: "a program on this computer",
+        this_computer: |host| format!("a program on this computer ({host})"),
         app: |scheme| format!("the app on this device that opens {scheme}: links"),
         this_computer_note: "Go on only if you have just started this program yourself.",
         account: "Account",
@@ -16,8 +18,8 @@ pub(super) const WORDS: Words = Words {
         wants: "It wants to be allowed to",
         identity: "Who you are",
         other: "Other",
-        reads: "read",
-        changes: "read and change",
+        reads: "read only",
+        changes: "may make changes",
         nothing: "It asks for nothing but to connect.",
         never: |provider| {
             format!(
@@ -89,6 +91,10 @@ pub(super) const WORDS: Words = Words {
         bad_redirect: Sentence {
             title: "This link leads somewhere else",
             text: "The program wants the answer sent to an address that it did not register. For your safety nothing is sent there.",
+        },
+        client_document: Sentence {
+            title: "This program's description cannot be used",
+            text: "The program names a page that should describe it, and this server cannot accept that page. Nothing is wrong with your account; tell the makers of the program.",
         },
         bad_request: Sentence {
             title: "This link is not complete",

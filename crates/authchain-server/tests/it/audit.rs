@@ -1,0 +1,118 @@
+//! Number 22 of the checklist, test 16 of the field's lessons: every decision is one event, and no event, no log line and
+//! no page carries a secret.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use authchain::provider::Pkce;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::world::{World, choice, text};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Everything that this thread logs, down to the last detail. The server of a test runs on the test's own thread.
+fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::level_filters::LevelFilter::TRACE)
+        .with_ansi(false)
+        .with_writer(log.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    (log, guard)
+}
+
+#[tokio::test]
+async fn every_decision_of_a_sign_in_is_one_event_and_no_line_has_a_secret() {
+    let (log, _guard) = listen();
+    let world = World::new().await;
+    let (client, answer) = world.confidential_client("client_secret_post").await;
+    let pkce = Pkce::generate();
+    let code = world.code(&client, &pkce, "ann@example.com").await;
+    let (_, tokens) = world.redeem(&client, &pkce, &code).await;
+    let (_, next) = world.refresh(&client, &text(&tokens, "refresh_token")).await;
+    let revoke = [
+        ("token", text(&next, "refresh_token")),
+        ("client_id", client.id.clone()),
+        ("client_secret", client.secret.clone().unwrap()),
+    ];
+    let revoke: Vec<(&str, &str)> = revoke.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(world.post_form("/oauth/revoke", &revoke).await.0, 200);
+
+    let lines = log.text();
+    for what in ["client_registered", "consent", "sign_in", "code_redeemed", "token_refreshed", "token_revoked"] {
+        let events =
+            lines.lines().filter(|line| line.contains("authchain::audit") && line.contains(&format!("\"{what}\"")));
+        assert_eq!(events.count(), 1, "{what}\n{lines}");
+    }
+    assert!(lines.contains("ann@example.com") && lines.contains("Confidential Client"));
+
+    let mut secrets: Vec<String> =
+        world.google.control().issued_secrets().iter().map(|secret| secret.expose().to_owned()).collect();
+    secrets.extend([
+        client.secret.unwrap(),
+        text(&answer, "registration_access_token"),
+        code,
+        pkce.verifier.expose().to_owned(),
+        text(&tokens, "access_token"),
+        text(&tokens, "refresh_token"),
+        text(&next, "refresh_token"),
+    ]);
+    for secret in secrets {
+        assert!(!lines.contains(&secret), "a secret of {} characters is in the log", secret.len());
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_event_with_the_number_on_the_page() {
+    let (log, _guard) = listen();
+    let world = World::new().await;
+    let browser = world.browser();
+    for url in [world.at("/oauth/authorize?client_id=x"), world.at("/oauth2callback?state=x")] {
+        let page = browser.open(url).await.unwrap();
+        let number = page.text().rsplit(' ').next().unwrap().to_owned();
+        assert!(log.text().lines().any(|line| line.contains("refused") && line.contains(&number)), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_cookie_and_a_session_token_are_in_no_line_either() {
+    let (log, _guard) = listen();
+    let world = World::new().await;
+    let browser = world.browser();
+    browser.walk(world.at("/auth"), &choice("ann@example.com")).await.unwrap();
+    let list = browser.open(world.at("/auth/sessions")).await.unwrap();
+    let shown = browser.press(&list, "Make a session token", &[]).await.unwrap();
+    let token = shown.text().split_whitespace().find(|word| word.starts_with("acs_")).unwrap().to_owned();
+    let cookie = browser.cookie(&world.base, "authchain-browser").unwrap();
+    let lines = log.text();
+    assert!(lines.contains("session_opened"));
+    assert!(!lines.contains(&token) && !lines.contains(&cookie));
+}
