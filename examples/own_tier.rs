@@ -33,7 +33,11 @@ impl Resolver for ApiKey {
             return Ok(None);
         }
         let presented = Secret::new(String::from_utf8_lossy(presented.as_bytes()));
-        if presented == self.key { Ok(Some(self.caller.clone())) } else { Err(AuthError::InvalidToken("wrong API key")) }
+        if presented == self.key {
+            Ok(Some(self.caller.clone()))
+        } else {
+            Err(AuthError::InvalidToken("wrong API key"))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the layer costs: a warm request with a verified RS256 token through all five tiers, over bare axum; the first
 //! sight of a token; the refusal of bad ones.
 #![allow(clippy::print_stdout, reason = "benchmarks print")]
+#![allow(clippy::indexing_slicing, reason = "a benchmark that is wrong may stop")]
 
 use std::{convert::Infallible, hint::black_box, path::Path, sync::Arc, time::Duration};
 
@@ -37,7 +38,7 @@ async fn main() -> Result<()> {
         ["serve", "bare"] => serve(app(), &[]).await,
         ["serve", "guarded"] => {
             let issued = tokens::rs256(TOKENS)?;
-            serve(app().route_layer(layer(issued.issuer()?)), &issued.tokens).await
+            serve(layer(issued.issuer()?).layer(app()), &issued.tokens).await
         }
         ["count", what, calls, file] => count(what, calls.parse()?, Path::new(file)),
         _ => {
@@ -177,14 +178,22 @@ async fn over_http() -> Result<()> {
     for server in [&bare, &guarded] {
         load::round(server, &good, 200, Duration::from_secs(1)).await?;
     }
-    ratio("warm request with a verified RS256 token: ratio to bare axum", &bare, &guarded, &good, 200, "at least 0.97").await?;
+    ratio("warm request with a verified RS256 token: ratio to bare axum", &bare, &guarded, &good, 200, "at least 0.97")
+        .await?;
 
     let shorten = |token: &String| tokens::get("/", token.get(..token.len() - 40).unwrap_or_default());
     let malformed: Vec<_> = guarded.extra.iter().map(shorten).collect();
     ratio("refusing a token cut short: ratio to bare axum", &bare, &guarded, &malformed, 401, "").await
 }
 
-async fn ratio(what: &str, bare: &Server, guarded: &Server, requests: &[Vec<u8>], status: u16, limit: &str) -> Result<()> {
+async fn ratio(
+    what: &str,
+    bare: &Server,
+    guarded: &Server,
+    requests: &[Vec<u8>],
+    status: u16,
+    limit: &str,
+) -> Result<()> {
     let (mut ratios, mut base, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let without = load::round(bare, requests, 200, ROUND).await?;

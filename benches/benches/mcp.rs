@@ -1,7 +1,8 @@
 //! MCP `tools/call` with a token that our own server issued, over bare rmcp.
 #![allow(clippy::print_stdout, reason = "benchmarks print")]
+#![allow(clippy::indexing_slicing, reason = "a benchmark that is wrong may stop")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use authchain::{
@@ -14,9 +15,16 @@ use authchain_bench::{
     report::{line, median},
 };
 use authchain_server::{App, config::Sources};
-use axum::Router;
-use rmcp::{tool, tool_router};
+use axum::{Router, body::Body};
+use hyper::body::Incoming;
+use rmcp::{
+    tool, tool_router,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+    },
+};
 use serde_json::json;
+use tower::ServiceExt;
 
 const USERS: usize = 1000;
 const ROUNDS: usize = 7;
@@ -38,12 +46,13 @@ impl Ping {
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["serve", "bare"] => serve(bare()?, &[]).await,
+        ["serve", "bare"] => serve(bare(), &[]).await,
         ["serve", "guarded"] => {
             let app = App::new(config()?).await?;
             let tokens = issue(&app).await?;
             let mcp = authchain_mcp::service(Ping, app.public_url());
-            serve(app.router(mcp), &tokens).await
+            serve(app.service(mcp).map_request(|request: http::Request<Incoming>| request.map(Body::new)), &tokens)
+                .await
         }
         _ => compare().await,
     }
@@ -56,9 +65,15 @@ fn config() -> Result<authchain_server::config::Config> {
         .load()?)
 }
 
-fn bare() -> Result<Router> {
-    let mcp = authchain_mcp::service(Ping, &config()?.public_url()?);
-    Ok(Router::new().route_service("/mcp", mcp))
+/// rmcp's own service with the same settings, on a router.
+fn bare() -> Router {
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_allowed_origins(["http://localhost:*"])
+        .enforce_origin_validation();
+    let mcp = StreamableHttpService::new(|| Ok(Ping), Arc::<LocalSessionManager>::default(), config);
+    Router::new().route_service("/mcp", mcp)
 }
 
 /// Grants and access tokens as the token endpoint makes them.
@@ -84,6 +99,8 @@ async fn issue(app: &App) -> Result<Vec<String>> {
             generation: 0,
             rotated_at: now,
             key_id: String::new(),
+            added: Scopes::none(),
+            bound_to: None,
         };
         app.parts().grants.create(&grant).await?;
         let claims = json!({
@@ -96,7 +113,8 @@ async fn issue(app: &App) -> Result<Vec<String>> {
 }
 
 fn call(token: &str) -> Vec<u8> {
-    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "ping", "arguments": {} } });
+    let body =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "ping", "arguments": {} } });
     let body = body.to_string();
     format!(
         "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\

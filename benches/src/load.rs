@@ -40,7 +40,11 @@ pub async fn round(server: &Server, requests: &[Vec<u8>], status: u16, time: Dur
     }
     let took = begun.elapsed();
     let spent = cpu::nanoseconds(server.process())? - before;
-    Ok(Round { requests: answered, per_second: answered as f64 / took.as_secs_f64(), cpu: spent as f64 / answered as f64 })
+    Ok(Round {
+        requests: answered,
+        per_second: answered as f64 / took.as_secs_f64(),
+        cpu: spent as f64 / answered as f64,
+    })
 }
 
 async fn connection(port: u16, requests: Vec<Vec<u8>>, status: u16, until: Instant) -> Result<u64> {

@@ -1,13 +1,19 @@
 //! A server in a process of its own, on a core of its own.
 
 use std::{
+    convert::Infallible,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context, Result};
-use axum::Router;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::net::TcpListener;
+use tower_service::Service;
 
 /// A server that runs until it is dropped.
 pub struct Server {
@@ -51,16 +57,24 @@ impl Drop for Server {
     }
 }
 
-/// Serves `app` on one thread and prints the port and these lines.
+/// Serves `app` with hyper on one thread and prints the port and these lines.
 ///
 /// # Errors
-/// When the server fails.
-pub async fn serve(app: Router, extra: &[String]) -> Result<()> {
+/// When the listener fails.
+pub async fn serve<S, B>(app: S, extra: &[String]) -> Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?.port());
     for line in extra {
         println!("{line}");
     }
-    axum::serve(listener, app).await?;
-    Ok(())
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let service = TowerToHyperService::new(app.clone());
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
 }

@@ -21,6 +21,7 @@ const STEPS: [&str; 10] = [
     "tools/list",
     "server restarted",
     "still signed in, no new consent",
+    "token refused by Google's API → replaced, call repeated",
     "revoked → 401",
     "one refresh upstream",
 ];

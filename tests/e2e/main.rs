@@ -6,6 +6,7 @@
 // Test code may panic: that is how it fails.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
 
+mod accounts;
 mod browser;
 mod clients;
 mod command;

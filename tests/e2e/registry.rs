@@ -1,10 +1,10 @@
 //! `authchain scopes` and `authchain services`: what is known of Google, for people and for programs.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
-use crate::program::run_authchain;
+use crate::program::{authchain, run_authchain};
 
 fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -111,4 +111,15 @@ async fn services_are_listed_and_filtered() {
     assert_eq!(alias.lines().count(), 2, "{alias}");
     let searched = text(&["services", "list", "--search", "calendar"]).await;
     assert!(searched.contains("calendar") && !searched.contains("gmail"), "{searched}");
+}
+
+#[tokio::test]
+async fn a_reader_who_has_seen_enough_is_no_failure() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = authchain(home.path());
+    command.args(["scopes", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success() && !stderr(&output).contains("panicked"), "{}", stderr(&output));
 }

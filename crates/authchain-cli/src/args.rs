@@ -33,6 +33,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  authchain login --account ann@example.com --scopes drive.readonly,gmail.readonly"
     )]
     Login(Login),
+    /// The accounts of the people who signed in here
+    #[command(subcommand)]
+    Accounts(Accounts),
     /// Tokens for tests and scripts
     #[command(subcommand)]
     Token(Token),
@@ -110,6 +113,62 @@ pub(crate) struct Login {
     /// Prints the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Accounts {
+    /// Lists accounts with their state
+    #[command(after_help = "Example:\n  authchain accounts list --owner ann@example.com")]
+    List(AccountsCommon),
+    /// Links an account that has signed in here to a person
+    #[command(after_help = "Example:\n  authchain accounts link ann.work@example.com --owner ann@example.com")]
+    Link {
+        /// The account
+        account: Email,
+        #[command(flatten)]
+        common: AccountsCommon,
+    },
+    /// Makes an account the one that tools use when none is named
+    #[command(after_help = "Example:\n  authchain accounts switch ann.work@example.com --owner ann@example.com")]
+    Switch {
+        /// The account
+        account: Email,
+        #[command(flatten)]
+        common: AccountsCommon,
+    },
+    /// Ends a link; revokes and deletes the credential unless somebody else uses it
+    #[command(after_help = "Example:\n  authchain accounts unlink ann.work@example.com --owner ann@example.com")]
+    Unlink {
+        /// The account
+        account: Email,
+        #[command(flatten)]
+        common: AccountsCommon,
+    },
+    /// Says whether a person's accounts work, and what to do
+    #[command(after_help = "Example:\n  authchain accounts validate --owner ann@example.com --json")]
+    Validate(AccountsCommon),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AccountsCommon {
+    /// Whose accounts; without it the configured local user, or the only person there is
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) owner: Option<Email>,
+    /// The folder of credentials and state
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Prints the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Accounts {
+    pub(crate) fn common(&self) -> &AccountsCommon {
+        match self {
+            Self::List(common) | Self::Validate(common) => common,
+            Self::Link { common, .. } | Self::Switch { common, .. } | Self::Unlink { common, .. } => common,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -193,7 +252,7 @@ pub(crate) struct ListScopes {
     pub(crate) search: Option<String>,
     /// Only those that Google holds to be this sensitive
     #[arg(long, value_name = "SENSITIVITY")]
-    pub(crate) sensitivity: Option<Sensitive>,
+    pub(crate) sensitivity: Option<Rating>,
     /// Only those that allow reading and nothing else
     #[arg(long)]
     pub(crate) readonly: bool,
@@ -205,7 +264,7 @@ pub(crate) struct ListScopes {
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum Sensitive {
+pub(crate) enum Rating {
     /// No verification beyond the basic one
     NonSensitive,
     /// Not known
@@ -219,7 +278,9 @@ pub(crate) enum Sensitive {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Services {
     /// Lists services
-    #[command(after_help = "Examples:\n  authchain services list --category workspace\n  authchain services list drive --json")]
+    #[command(
+        after_help = "Examples:\n  authchain services list --category workspace\n  authchain services list drive --json"
+    )]
     List(ListServices),
 }
 
@@ -267,6 +328,7 @@ impl Args {
         match &self.command {
             Command::Demo(demo) => demo.json,
             Command::Login(login) => login.json,
+            Command::Accounts(accounts) => accounts.common().json,
             Command::Token(Token::Mint(mint)) => mint.json,
             Command::Scopes(Scopes::List(list)) => list.common.json,
             Command::Scopes(Scopes::Explain { common, .. } | Scopes::Resolve { common, .. }) => common.json,

@@ -1,5 +1,6 @@
 //! The `authchain` command: arguments in, one call into the library, output and an exit code out.
 
+mod accounts;
 mod args;
 mod config;
 mod demo;
@@ -43,6 +44,7 @@ async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Serve(serve) => serve::run(sources, serve).await,
         Command::Demo(demo) => demo::run(demo, output).await,
         Command::Login(login) => login::run(sources, login, output).await,
+        Command::Accounts(command) => accounts::run(sources, command, output).await,
         Command::Token(args::Token::Mint(mint)) => token::mint(sources, mint, output).await,
         Command::Scopes(command) => scopes::run(&sources, command, output),
         Command::Services(args::Services::List(list)) => services::list(&list, output),

@@ -1,7 +1,11 @@
 //! Printing: data on standard output, talk on standard error, errors in three parts.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where the command prints")]
 
-use std::{fmt::Display, process::ExitCode};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use serde_json::{Value, json};
 
@@ -20,10 +24,15 @@ impl Output {
 
     /// The answer: one line of JSON for programs, `text` for people.
     pub(crate) fn answer(self, json: &Value, text: impl Display) {
-        if self.json {
-            println!("{json}");
-        } else {
-            println!("{text}");
+        let text: &dyn Display = if self.json { json } else { &text };
+        match writeln!(io::stdout().lock(), "{text}") {
+            // Whoever reads has seen enough: `authchain scopes list | head`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => {
+                eprintln!("error: the answer cannot be written: {error}");
+                std::process::exit(1);
+            }
+            Ok(()) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use authchain_server::config::Sources;
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Edition, ListScopes, Scopes, ScopesCommon, Sensitive},
+    args::{Edition, ListScopes, Rating, Scopes, ScopesCommon},
     failure::Failure,
     output::{Output, table},
 };
@@ -200,12 +200,12 @@ fn found(text: &str, places: &[&str]) -> bool {
     places.iter().any(|place| place.to_lowercase().contains(&text))
 }
 
-fn sensitivity(wanted: Sensitive) -> Sensitivity {
+fn sensitivity(wanted: Rating) -> Sensitivity {
     match wanted {
-        Sensitive::NonSensitive => Sensitivity::NonSensitive,
-        Sensitive::Unknown => Sensitivity::Unknown,
-        Sensitive::Sensitive => Sensitivity::Sensitive,
-        Sensitive::Restricted => Sensitivity::Restricted,
+        Rating::NonSensitive => Sensitivity::NonSensitive,
+        Rating::Unknown => Sensitivity::Unknown,
+        Rating::Sensitive => Sensitivity::Sensitive,
+        Rating::Restricted => Sensitivity::Restricted,
     }
 }
 

@@ -91,6 +91,15 @@ pub enum AuthError {
     /// The presented token is expired, forged, revoked, or meant for someone else.
     #[error("the token is not valid: {0}")]
     InvalidToken(&'static str),
+    /// The proof of possession that a bound token needs is missing or bad (RFC 9449, section 7.1).
+    #[error("the DPoP proof is not valid: {0}")]
+    InvalidDpopProof(&'static str),
+    /// The proof of possession lacks a nonce of this server (RFC 9449, section 9).
+    #[error("the DPoP proof needs a nonce of this server")]
+    UseDpopNonce {
+        /// The nonce to use: it goes out in the header `DPoP-Nonce`.
+        nonce: String,
+    },
     /// The caller is known, and what was granted does not cover what the operation needs.
     #[error("the granted scopes do not cover this operation")]
     InsufficientScope {
@@ -141,6 +150,8 @@ impl AuthError {
             Self::MissingCredential => ErrorCode::MissingCredential,
             Self::InvalidRequest(_) => ErrorCode::InvalidRequest,
             Self::InvalidToken(_) => ErrorCode::InvalidToken,
+            Self::InvalidDpopProof(_) => ErrorCode::InvalidDpopProof,
+            Self::UseDpopNonce { .. } => ErrorCode::UseDpopNonce,
             Self::InsufficientScope { .. } => ErrorCode::InsufficientScope,
             Self::NotYourAccount(_) => ErrorCode::NotYourAccount,
             Self::SignInNeeded { why: SignIn::WrongAccount { .. }, .. } => ErrorCode::WrongAccount,
@@ -218,6 +229,12 @@ table! {
     /// The token is not valid.
     InvalidToken = "invalid_token", 401, "invalid_token", 4,
         "Refresh the token or sign in again.";
+    /// The DPoP proof is not valid.
+    InvalidDpopProof = "invalid_dpop_proof", 401, "invalid_dpop_proof", 4,
+        "Make a fresh proof for this request, by the key that the token is bound to.";
+    /// The DPoP proof needs a nonce.
+    UseDpopNonce = "use_dpop_nonce", 401, "use_dpop_nonce", 4,
+        "Make the proof again with the nonce in the header DPoP-Nonce.";
     /// More scopes are needed.
     InsufficientScope = "insufficient_scope", 403, "insufficient_scope", 5,
         "Sign in again and grant the scopes that the challenge names; the ones already granted stay.";

@@ -79,7 +79,9 @@ mod tests {
 
     #[test]
     fn a_tier_is_written_as_it_is_named() {
-        for tier in [Tier::JwtClaims, Tier::ProviderSession, Tier::SessionCache, Tier::CredentialBridge, Tier::OAuthFallback] {
+        for tier in
+            [Tier::JwtClaims, Tier::ProviderSession, Tier::SessionCache, Tier::CredentialBridge, Tier::OAuthFallback]
+        {
             assert_eq!(serde_json::to_value(&tier).unwrap(), tier.name());
         }
     }

@@ -39,4 +39,8 @@ pub trait TokenSource: Send + Sync {
     /// [`AuthError::InsufficientScope`] when it was not granted for `scopes`, [`AuthError::UpstreamUnavailable`] when the
     /// provider does not answer, [`AuthError::Store`] when the store does not.
     async fn access_token(&self, key: &CredentialKey, scopes: &Scopes) -> Result<AccessToken, AuthError>;
+
+    /// The provider's API did not take this token although its time is not over: it was revoked, or expired early. It is
+    /// not handed out again, and the next who asks gets a fresh one. A source that makes no tokens has nothing to do.
+    fn reject(&self, _key: &CredentialKey, _token: &AccessToken) {}
 }

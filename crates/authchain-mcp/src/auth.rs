@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use authchain::{
     AuthContext,
+    accounts::Account,
     core::{AccessToken, AuthError, Email, Principal, Scopes},
-    google::Hub,
+    google::{self, Explained, Hub, Problem, RestClient},
 };
 use rmcp::{
     ErrorData,
-    handler::server::{
-        common::{AsRequestContext, FromContextPart},
-    },
+    handler::server::common::{AsRequestContext, FromContextPart},
 };
 
 use crate::ToolError;
@@ -31,14 +30,19 @@ impl Auth {
         self.0.email()
     }
 
+    /// The account that was selected with [`Auth::account`].
+    pub fn selected(&self) -> Option<&Account> {
+        self.0.account()
+    }
+
     /// The same caller with the account that a tool's parameter names (`user_google_email`): one of their own, or it is
-    /// refused. Left out, empty, `me` and `myself` mean the primary account.
+    /// refused. Left out, empty, `me` and `myself` mean the active account: the primary one, unless the person switched.
     ///
     /// # Errors
     /// A [`ToolError`] for an account that is not linked to the caller.
     pub async fn account(&self, user_google_email: Option<&str>) -> Result<Self, ToolError> {
         let requested = user_google_email.unwrap_or_default();
-        self.0.with_account(requested).await.map(Self).map_err(|error| self.explain(error))
+        self.0.with_account(requested).await.map(Self).map_err(|error| explain(&self.0, &error))
     }
 
     /// A client for one of Google's APIs that acts for the caller: `auth.service::<DriveHub<_>>()`.
@@ -46,7 +50,8 @@ impl Auth {
     /// # Errors
     /// A [`ToolError`] that says which scope is missing or where to sign in.
     pub async fn service<H: Hub>(&self) -> Result<Arc<H>, ToolError> {
-        self.0.service::<H>().await.map_err(|error| self.explain(error))
+        let auth = self.decided().await?;
+        auth.service::<H>().await.map_err(|error| explain(&auth, &error))
     }
 
     /// As [`Auth::service`], for calls that need these scopes.
@@ -54,7 +59,44 @@ impl Auth {
     /// # Errors
     /// As [`Auth::service`].
     pub async fn service_with<H: Hub>(&self, scopes: impl Into<Scopes>) -> Result<Arc<H>, ToolError> {
-        self.0.service_with::<H>(scopes).await.map_err(|error| self.explain(error))
+        let auth = self.decided().await?;
+        auth.service_with::<H>(scopes).await.map_err(|error| explain(&auth, &error))
+    }
+
+    /// One call of a hub: `auth.call(|| drive.files().list().doit())`. When Google no longer takes the token, the call is
+    /// made once more with a fresh one (a 401 means that nothing was done); when the account has to sign in, or a scope is
+    /// missing, the error has the link for it. A hub's error that is passed on with `?` alone has only the words.
+    ///
+    /// # Errors
+    /// A [`ToolError`] that says what the API's error means.
+    pub async fn call<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, ToolError>
+    where
+        F: Future<Output = google_apis_common::Result<T>>,
+    {
+        let refused = match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => google::explain(&error),
+        };
+        if !matches!(refused.problem, Problem::TokenRefused) {
+            return Err(refused.into());
+        }
+        let auth = self.decided().await?;
+        auth.give_up_token().await.map_err(|error| explain(&auth, &error))?;
+        match call().await.map_err(|error| google::explain(&error)) {
+            Ok(answer) => Ok(answer),
+            Err(Explained { problem: Problem::NoToken(error), .. }) => Err(explain(&auth, &error)),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    /// A client for any API of the catalogue, by its name there: `photos`, `drive_v2`; for the scopes that a tool usually
+    /// needs, or for these.
+    ///
+    /// # Errors
+    /// As [`Auth::service`].
+    pub async fn rest(&self, service: &str, scopes: Option<&Scopes>) -> Result<RestClient, ToolError> {
+        let auth = self.decided().await?;
+        auth.rest(service, scopes).await.map_err(|error| explain(&auth, &error))
     }
 
     /// An access token of the provider that covers `scopes`, for an API that has no typed client. It must not reach the
@@ -63,12 +105,18 @@ impl Auth {
     /// # Errors
     /// As [`Auth::service`].
     pub async fn access_token(&self, scopes: impl Into<Scopes>) -> Result<AccessToken, ToolError> {
-        self.0.access_token(scopes).await.map_err(|error| self.explain(error))
+        let auth = self.decided().await?;
+        auth.access_token(scopes).await.map_err(|error| explain(&auth, &error))
     }
 
-    fn explain(&self, error: AuthError) -> ToolError {
-        ToolError::new(&error, self.0.sign_in_url())
+    /// With an account decided, so that the link in an error is for the account that the call was about.
+    async fn decided(&self) -> Result<AuthContext, ToolError> {
+        self.0.selected().await.map_err(|error| explain(&self.0, &error))
     }
+}
+
+fn explain(auth: &AuthContext, error: &AuthError) -> ToolError {
+    ToolError::new(error, auth.sign_in_url(error))
 }
 
 impl<C: AsRequestContext> FromContextPart<C> for Auth {

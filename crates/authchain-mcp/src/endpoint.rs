@@ -1,6 +1,11 @@
 //! The MCP endpoint over streamable HTTP, with the settings that go well with a chain in front of it.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::Request;
 
 use rmcp::{
     ServerHandler,
@@ -8,10 +13,36 @@ use rmcp::{
         StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
     },
 };
+use tower_service::Service;
 use url::Url;
 
-/// rmcp's endpoint over streamable HTTP.
-pub type McpService<S> = StreamableHttpService<S, LocalSessionManager>;
+/// rmcp's endpoint over streamable HTTP. Cheap to clone, which rmcp's own, with its lists of allowed hosts, is not.
+pub struct McpService<S>(Arc<StreamableHttpService<S, LocalSessionManager>>);
+
+impl<S> Clone for McpService<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S, B> Service<Request<B>> for McpService<S>
+where
+    StreamableHttpService<S, LocalSessionManager>: Service<Request<B>> + Clone,
+{
+    type Response = <StreamableHttpService<S, LocalSessionManager> as Service<Request<B>>>::Response;
+    type Error = <StreamableHttpService<S, LocalSessionManager> as Service<Request<B>>>::Error;
+    type Future = <StreamableHttpService<S, LocalSessionManager> as Service<Request<B>>>::Future;
+
+    /// Always ready, as rmcp's own.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut inner = (*self.0).clone();
+        inner.call(request)
+    }
+}
 
 /// An MCP endpoint for `handler`, to be put behind an [`AuthLayer`](authchain::AuthLayer).
 ///
@@ -28,9 +59,13 @@ where
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_allowed_hosts(hosts)
-        .with_allowed_origins([public_url.origin().ascii_serialization(), "http://localhost:*".into(), "http://127.0.0.1:*".into()])
+        .with_allowed_origins([
+            public_url.origin().ascii_serialization(),
+            "http://localhost:*".into(),
+            "http://127.0.0.1:*".into(),
+        ])
         .enforce_origin_validation();
-    StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config)
+    McpService(Arc::new(StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config)))
 }
 
 /// Runs a whole server: `handler` behind the chain, with the authorization server and its pages, configured by the usual

@@ -1,6 +1,9 @@
 //! What a tool answers when it cannot go on: a text that a model can pass on, with the link that helps.
 
-use authchain::core::{AuthError, ErrorCode};
+use authchain::{
+    core::{AuthError, ErrorCode},
+    google::Explained,
+};
 use rmcp::model::{ContentBlock, IntoContents};
 use url::Url;
 
@@ -23,9 +26,14 @@ impl ToolError {
                     "\n\n[Sign in here]({page}), then ask for the same again: the call can simply be repeated."
                 ));
             }
-            (ErrorCode::InsufficientScope, _) => {
+            (ErrorCode::InsufficientScope, page) => {
                 if let AuthError::InsufficientScope { needed, granted } = error {
                     text.push_str(&format!("\n\nNeeded: {needed}\nGranted: {granted}"));
+                }
+                if let Some(page) = page {
+                    text.push_str(&format!(
+                        "\n\n[Allow it here]({page}): what was allowed before stays. Then ask for the same again: the call can simply be repeated."
+                    ));
                 }
             }
             _ => {}
@@ -53,7 +61,13 @@ impl IntoContents for ToolError {
 /// An error of a Google API call becomes the sentence that says what it means.
 impl From<google_apis_common::Error> for ToolError {
     fn from(error: google_apis_common::Error) -> Self {
-        Self::text(authchain::google::explain(&error).to_string())
+        authchain::google::explain(&error).into()
+    }
+}
+
+impl From<Explained> for ToolError {
+    fn from(explained: Explained) -> Self {
+        Self::text(explained.to_string())
     }
 }
 
@@ -76,5 +90,11 @@ mod tests {
     fn a_missing_scope_is_named() {
         let error = AuthError::InsufficientScope { needed: "gmail.send".into(), granted: "drive".into() };
         assert!(ToolError::new(&error, None).to_string().contains("Needed: gmail.send\nGranted: drive"));
+        let page = "http://127.0.0.1:8002/auth?account=ann%40example.com&scopes=gmail.send".parse().unwrap();
+        let text = ToolError::new(&error, Some(page)).to_string();
+        assert!(
+            text.contains("[Allow it here](http://127.0.0.1:8002/auth?account=ann%40example.com&scopes=gmail.send)"),
+            "{text}"
+        );
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use authchain::core::{AuthError, StoreError};
+use authchain::{
+    core::{AuthError, StoreError},
+    dpop,
+};
 use axum::response::{IntoResponse, Response};
 use http::{
     HeaderValue, StatusCode,
@@ -20,11 +23,13 @@ pub(crate) struct OAuthError {
     description: Cow<'static, str>,
     retry_after: Option<Duration>,
     basic: bool,
+    /// The nonce that the next DPoP proof has to carry.
+    nonce: Option<String>,
 }
 
 impl OAuthError {
     pub(crate) fn new(status: StatusCode, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, error, description: description.into(), retry_after: None, basic: false }
+        Self { status, error, description: description.into(), retry_after: None, basic: false, nonce: None }
     }
 
     /// 400 `invalid_request`.
@@ -41,6 +46,11 @@ impl OAuthError {
     /// stuck on anything else.
     pub(crate) fn invalid_grant(description: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_grant", description)
+    }
+
+    /// The same, to be tried again after a while.
+    pub(crate) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     /// The sentence.
@@ -68,6 +78,9 @@ impl IntoResponse for OAuthError {
         if let Some(after) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
         }
+        if let Some(nonce) = self.nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok()) {
+            headers.insert(dpop::NONCE, nonce);
+        }
         if self.basic {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"authchain\", charset=\"UTF-8\""));
         }
@@ -93,6 +106,15 @@ pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 impl From<AuthError> for OAuthError {
     fn from(error: AuthError) -> Self {
+        // At this endpoint a bad proof is a 400 (RFC 9449, sections 5 and 8).
+        match error {
+            AuthError::InvalidDpopProof(why) => return Self::new(StatusCode::BAD_REQUEST, "invalid_dpop_proof", why),
+            AuthError::UseDpopNonce { nonce } => {
+                let why = "make the proof again with the nonce in the header DPoP-Nonce";
+                return Self { nonce: Some(nonce), ..Self::new(StatusCode::BAD_REQUEST, "use_dpop_nonce", why) };
+            }
+            _ => {}
+        }
         let code = error.code();
         let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {

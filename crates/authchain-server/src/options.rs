@@ -6,14 +6,17 @@ use authchain::{
     accounts::Accounts,
     core::{AuthError, Clock, Scopes, StateStore},
     grants::Grants,
-    jwt::SigningKeys,
+    jwt::{Algorithm, KeySource, SigningKeys},
     provider::{CredentialManager, ProviderClient},
     sessions::Sessions,
     store::seal::Keyring,
 };
 use url::{Host, Url};
 
-use crate::clients::{self, RegisteredClient};
+use crate::{
+    clients::{self, RegisteredClient},
+    limits::LimitOptions,
+};
 
 /// The words for a scope, in a sentence that a person understands; `None` where none are known.
 pub type ScopeWords = fn(&str) -> Option<&'static str>;
@@ -56,6 +59,12 @@ pub struct ServerOptions {
     pub documents: DocumentOptions,
     /// Clients that need no registration.
     pub registered: Vec<RegisteredClient>,
+    /// The grants beyond codes and refresh tokens.
+    pub grants: GrantOptions,
+    /// Whether tokens can be bound to a key of the client (RFC 9449), and that is announced.
+    pub dpop: bool,
+    /// How often one address and one client may ask.
+    pub limits: LimitOptions,
     /// Lets the issuer be plain http on a host that is not loopback. For test networks only.
     pub allow_public_http: bool,
 }
@@ -73,6 +82,37 @@ impl Default for DocumentOptions {
     fn default() -> Self {
         Self { accept: true, allow_loopback: false }
     }
+}
+
+/// The grants beyond codes and refresh tokens. What is not switched on is not announced either.
+#[derive(Clone, Debug, Default)]
+pub struct GrantOptions {
+    /// Clients of the configuration that are marked for it get tokens for themselves (RFC 6749, section 4.4).
+    pub client_credentials: bool,
+    /// Identity providers of organisations whose ID-JAGs are taken (enterprise-managed authorization).
+    pub enterprise: Vec<AssertionIssuer>,
+    /// Platforms whose tokens stand for the workloads that clients of the configuration name (RFC 7523, section 2.1).
+    pub workloads: Vec<AssertionIssuer>,
+}
+
+impl GrantOptions {
+    /// Whether the grant `jwt-bearer` is on.
+    pub(crate) fn takes_assertions(&self) -> bool {
+        !self.enterprise.is_empty() || !self.workloads.is_empty()
+    }
+}
+
+/// Somebody whose assertions are taken.
+#[derive(Clone, Debug)]
+pub struct AssertionIssuer {
+    /// `iss`, to the byte.
+    pub issuer: String,
+    /// Its keys.
+    pub keys: KeySource,
+    /// The accepted algorithms.
+    pub algorithms: Vec<Algorithm>,
+    /// For an identity provider: the domains whose people it speaks for. Addresses elsewhere are refused.
+    pub domains: Vec<String>,
 }
 
 impl ServerOptions {
@@ -96,6 +136,9 @@ impl ServerOptions {
             editor_schemes: ["cursor", "vscode", "vscode-insiders", "windsurf", "zed", "claude"].map(Into::into).into(),
             documents: DocumentOptions::default(),
             registered: Vec::new(),
+            grants: GrantOptions::default(),
+            dpop: true,
+            limits: LimitOptions::default(),
             allow_public_http: false,
         }
     }
@@ -143,6 +186,10 @@ impl ServerOptions {
         }
         if self.access_token_life.as_secs() == 0 || self.code_life.as_secs() == 0 {
             return Err(AuthError::Configuration("access_token_life and code_life must be at least a second".into()));
+        }
+        if let Some(issuer) = self.grants.enterprise.iter().find(|issuer| issuer.domains.is_empty()) {
+            let why = "an identity provider without domains could name anybody: say whose people it speaks for";
+            return Err(AuthError::Configuration(format!("{}: {why}", issuer.issuer)));
         }
         clients::check_configured(&self.registered, &self.editor_schemes)
     }

@@ -31,30 +31,39 @@ pub(crate) async fn endpoint(
     let client = clients::authenticate(&server, &headers, &params).await?;
     let presented = params.one("token")?.ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
     // token_type_hint says where to look first; our two kinds cannot be confused, so there is no need for it.
+    let event = Event::new(What::Revoked).client(&client);
+    let foreign = || {
+        event.refused("the token was given to another client");
+        OAuthError::invalid_grant("the token was not given to this client")
+    };
     let grant = match token::recognise_refresh(&server, presented) {
         Some(token::PresentedRefresh { grant, .. }) => Some(grant),
-        None => grant_of_access_token(&server, presented),
+        // Also of a token that has expired.
+        None => match server.own_tokens.check(presented) {
+            Checked::Verified(token) if token.grant.is_none() => {
+                if token.client.as_ref() != Some(&client.id) {
+                    return Err(foreign());
+                }
+                if let Some(id) = token.claims.get("jti").and_then(|id| id.as_str()) {
+                    server.parts.grants.withdraw(id, token.expires_at).await?;
+                    event.who(&token.subject).allowed();
+                }
+                None
+            }
+            Checked::Verified(token) => token.grant,
+            _ => None,
+        },
     };
-    let event = Event::new(What::Revoked).client(&client);
     if let Some(grant) = grant
         && let Some(stored) = server.parts.grants.get(&grant).await?
     {
         if stored.value.client != client.id {
-            event.refused("the token was given to another client");
-            return Err(OAuthError::invalid_grant("the token was not given to this client"));
+            return Err(foreign());
         }
         server.parts.grants.end(&grant).await?;
         event.who(stored.value.email.as_str()).allowed();
     }
     Ok((StatusCode::OK, [(CACHE_CONTROL, HeaderValue::from_static("no-store"))]).into_response())
-}
-
-/// The grant of an access token that we signed, also of one that has expired.
-fn grant_of_access_token(server: &Shared, token: &str) -> Option<String> {
-    match server.own_tokens.check(token) {
-        Checked::Verified(verified) => verified.grant,
-        _ => None,
-    }
 }
 
 /// Recognises access tokens of ours for as long as their grant can live.

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use authchain::{AuthLayer, core::AuthError, jwt::Verifier};
+use authchain::{AuthLayer, core::AuthError, dpop::Dpop, jwt::Verifier};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    middleware,
     routing::{delete, get, post},
 };
 
@@ -13,8 +14,9 @@ use crate::{
     Parts, ServerOptions, authorize,
     browser::Cookies,
     clients::{self, Documents, PublishedKeys},
-    discovery,
+    discovery, introspect,
     keys::Keys,
+    limits::{self, Limits},
     local,
     outbound::Outbound,
     pages, revoke, token, upstream,
@@ -39,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) urls: Urls,
     pub(crate) cookies: Cookies,
     pub(crate) own_tokens: Verifier,
+    pub(crate) limits: Limits,
+    /// Checks proofs of possession, where that is switched on.
+    pub(crate) dpop: Option<Dpop>,
     pub(crate) documents: Documents,
     pub(crate) published_keys: PublishedKeys,
     /// The path of the style sheet.
@@ -75,6 +80,7 @@ pub(crate) mod path {
     pub(crate) const CONSENT: &str = "/oauth/consent";
     pub(crate) const CALLBACK: &str = "/oauth2callback";
     pub(crate) const TOKEN: &str = "/oauth/token";
+    pub(crate) const INTROSPECT: &str = "/oauth/introspect";
     pub(crate) const REVOKE: &str = "/oauth/revoke";
     pub(crate) const REGISTER: &str = "/oauth/register";
     pub(crate) const REGISTER_ALIAS: &str = "/register";
@@ -106,6 +112,11 @@ impl AuthorizationServer {
         let outbound = Arc::new(Outbound::new(options.documents.allow_loopback, Arc::clone(&parts.clock))?);
         let documents = Documents::new(Arc::clone(&outbound), options.clone(), Arc::clone(&parts.clock));
         let published_keys = PublishedKeys::new(outbound, Arc::clone(&parts.clock));
+        let dpop = options.dpop.then(|| {
+            let (state, clock) = (Arc::clone(&parts.state), Arc::clone(&parts.clock));
+            Dpop::new(options.public_url.clone(), &parts.keyring, state, clock)
+        });
+        let limits = Limits::new(&options.limits, &parts.clock);
         let style = pages::style_path();
         Ok(Self {
             shared: Arc::new(Shared {
@@ -115,9 +126,12 @@ impl AuthorizationServer {
                 urls,
                 cookies,
                 own_tokens,
+                limits,
+                dpop,
                 documents,
                 published_keys,
                 style,
+                layer: OnceLock::new(),
             }),
         })
     }
@@ -144,16 +158,23 @@ impl AuthorizationServer {
     }
 
     fn endpoints(&self) -> Router<Arc<Shared>> {
-        let for_programs = Router::new()
-            .route(path::JWKS, get(discovery::jwks))
+        let limited = Arc::clone(&self.shared);
+        let registration = Router::new()
             .route(path::REGISTER, post(clients::register))
             .route(path::REGISTER_ALIAS, post(clients::register))
             .route(
                 &format!("{}/{{client_id}}", path::REGISTER),
                 get(clients::read).put(clients::update).delete(clients::delete),
             )
+            .route_layer(middleware::from_fn_with_state(Arc::clone(&limited), limits::registrations));
+        let tokens = Router::new()
             .route(path::TOKEN, post(token::endpoint))
             .route(path::REVOKE, post(revoke::endpoint))
+            .route(path::INTROSPECT, post(introspect::endpoint))
+            .route_layer(middleware::from_fn_with_state(limited, limits::tokens));
+        let for_programs = registration
+            .merge(tokens)
+            .route(path::JWKS, get(discovery::jwks))
             .route(path::STATUS, get(discovery::status))
             .layer(discovery::cors());
         let for_people = Router::new()

@@ -209,7 +209,7 @@ impl Fields<'_> {
 }
 
 /// Whole seconds with `Z`, since google-auth cannot read an offset.
-fn write_time(time: Timestamp) -> String {
+pub(crate) fn write_time(time: Timestamp) -> String {
     let seconds = time.0.clamp(FIRST_SECOND, LAST_SECOND);
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

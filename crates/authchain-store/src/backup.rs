@@ -35,6 +35,14 @@ impl BackupStore {
     /// # Errors
     /// Those of [`FileStore::open`].
     pub fn open(dir: &Path, keyring: Keyring) -> Result<Self, StoreError> {
+        Self::open_as(dir, FileForm::Sealed(keyring))
+    }
+
+    /// As [`BackupStore::open`], with the files in another form than the sealed one.
+    ///
+    /// # Errors
+    /// Those of [`FileStore::open`].
+    pub fn open_as(dir: &Path, form: FileForm) -> Result<Self, StoreError> {
         let memory = Memory::default();
         let mirror = Arc::clone(&memory);
         // The writing thread calls this in the order of its writes, so memory never falls back behind a file.
@@ -45,7 +53,7 @@ impl BackupStore {
                 None => memory.remove(key),
             };
         });
-        let files = FileStore::open_observed(dir, FileForm::Sealed(keyring), observer)?;
+        let files = FileStore::open_observed(dir, form, observer)?;
         let mut loaded = HashMap::new();
         for key in files.list_now(&KeyFilter::default())? {
             let read = key.and_then(|key| Ok(files.read_now(&key)?.map(|stored| (key, stored))));
@@ -57,6 +65,11 @@ impl BackupStore {
         }
         *memory.write().unwrap_or_else(PoisonError::into_inner) = loaded;
         Ok(Self { files, memory })
+    }
+
+    /// The files behind the memory.
+    pub(crate) const fn files(&self) -> &FileStore {
+        &self.files
     }
 
     fn remembered(&self, key: &CredentialKey) -> Option<Versioned<Credential>> {

@@ -9,13 +9,19 @@
 mod authorized_user;
 mod backup;
 mod file;
+pub mod import;
 mod lock;
 mod memory;
+pub mod migrate;
 mod mode;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod private;
 mod record;
+pub mod rotation;
 pub mod seal;
 mod state;
+pub mod transfer;
 mod writer;
 
 use std::{path::Path, sync::Arc};
@@ -27,6 +33,8 @@ pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use mode::{StorageMode, UnknownMode};
 pub use record::FileForm;
+pub use rotation::SealedRecords;
+pub use seal::Encryption;
 pub use state::{MemoryState, StateDb};
 
 /// Opens the credential store that `mode` names, in `dir` where it has files.
@@ -38,11 +46,34 @@ pub fn open_credentials(
     dir: &Path,
     keyring: seal::Keyring,
 ) -> Result<Arc<dyn CredentialStore>, StoreError> {
+    if let Some(sealed) = open_sealed(mode, dir, keyring, Encryption::AesGcm)? {
+        return Ok(sealed);
+    }
+    match mode {
+        StorageMode::FilePlaintext => Ok(Arc::new(FileStore::open(dir, FileForm::Plaintext)?)),
+        StorageMode::MemoryOnly => Ok(Arc::new(MemoryStore::new())),
+        other => Err(StoreError::Unsupported(format!("{other} is not a store of this folder"))),
+    }
+}
+
+/// Opens the credential store that `mode` names, if it is one that seals its records in `dir`; otherwise `None`.
+///
+/// # Errors
+/// Those of [`FileStore::open`] and [`BackupStore::open`].
+pub fn open_sealed(
+    mode: StorageMode,
+    dir: &Path,
+    keyring: seal::Keyring,
+    encryption: Encryption,
+) -> Result<Option<Arc<dyn SealedRecords>>, StoreError> {
+    let form = match encryption {
+        Encryption::AesGcm => FileForm::Sealed(keyring),
+        Encryption::Fernet => FileForm::Fernet(keyring),
+    };
     Ok(match mode {
-        StorageMode::FilePlaintext => Arc::new(FileStore::open(dir, FileForm::Plaintext)?),
-        StorageMode::FileEncrypted => Arc::new(FileStore::open(dir, FileForm::Sealed(keyring))?),
-        StorageMode::MemoryOnly => Arc::new(MemoryStore::new()),
-        StorageMode::MemoryWithBackup => Arc::new(BackupStore::open(dir, keyring)?),
+        StorageMode::FileEncrypted => Some(Arc::new(FileStore::open(dir, form)?)),
+        StorageMode::MemoryWithBackup => Some(Arc::new(BackupStore::open_as(dir, form)?)),
+        _ => None,
     })
 }
 

@@ -16,11 +16,14 @@ pub enum StorageMode {
     MemoryOnly,
     /// Read from memory; every write is also sealed to a file before it is acknowledged.
     MemoryWithBackup,
+    /// Rows of a PostgreSQL database, sealed before they leave the process; for several servers at once.
+    Postgres,
 }
 
 impl StorageMode {
     /// Every mode.
-    pub const ALL: [Self; 4] = [Self::FilePlaintext, Self::FileEncrypted, Self::MemoryOnly, Self::MemoryWithBackup];
+    pub const ALL: [Self; 5] =
+        [Self::FilePlaintext, Self::FileEncrypted, Self::MemoryOnly, Self::MemoryWithBackup, Self::Postgres];
 
     /// The name in lower case, as [`fmt::Display`] writes it.
     pub const fn as_str(self) -> &'static str {
@@ -29,6 +32,7 @@ impl StorageMode {
             Self::FileEncrypted => "file_encrypted",
             Self::MemoryOnly => "memory_only",
             Self::MemoryWithBackup => "memory_with_backup",
+            Self::Postgres => "postgres",
         }
     }
 }
@@ -41,7 +45,9 @@ impl fmt::Display for StorageMode {
 
 /// The text names no storage mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no storage mode; there are file_plaintext, file_encrypted, memory_only, memory_with_backup")]
+#[error(
+    "{0:?} is no storage mode; there are file_plaintext, file_encrypted, memory_only, memory_with_backup, postgres"
+)]
 pub struct UnknownMode(pub String);
 
 impl FromStr for StorageMode {

@@ -1,4 +1,4 @@
-//! One credential as the bytes of one file, plain or sealed.
+//! One credential as the bytes of one file: plain, sealed, or encrypted as earlier programs do it.
 //!
 //! A sealed file is one line of text that says whose it is (`authchain-credential 1 {"provider":...}`), then the
 //! envelope; inside is the same JSON that a plain file holds. The line is for people and for listings; what counts is that
@@ -6,13 +6,13 @@
 
 use std::path::Path;
 
-use authchain_core::{Credential, CredentialKey, StoreError};
+use authchain_core::{Clock, Credential, CredentialKey, StoreError, SystemClock};
 use zeroize::Zeroizing;
 
 use crate::{
     authorized_user::{self, AuthorizedUser},
     private::corrupt,
-    seal::Keyring,
+    seal::{KeyId, Keyring, recipients},
 };
 
 /// The beginning of a sealed file.
@@ -25,14 +25,31 @@ pub enum FileForm {
     Plaintext,
     /// Sealed with the primary key of this keyring.
     Sealed(Keyring),
+    /// Encrypted with the primary key of this keyring as earlier programs do it, which open it.
+    Fernet(Keyring),
 }
+
+/// What earlier programs write beside the credential in their encrypted files.
+const ENCRYPTED_AT: &str = "encrypted_at";
+const STORAGE_MODE: &str = "storage_mode";
+
+/// How every file of version 1 begins: the first bytes of a Fernet token, in base64 twice.
+const VERSION_1: &[u8] = b"Z0FBQUFB";
 
 impl FileForm {
     /// What the names of such files end in.
     pub(crate) const fn extension(&self) -> &'static str {
         match self {
             Self::Plaintext => "json",
-            Self::Sealed(_) => "enc",
+            Self::Sealed(_) | Self::Fernet(_) => "enc",
+        }
+    }
+
+    /// The keys that it takes, if it takes any.
+    pub(crate) const fn keyring(&self) -> Option<&Keyring> {
+        match self {
+            Self::Plaintext => None,
+            Self::Sealed(keyring) | Self::Fernet(keyring) => Some(keyring),
         }
     }
 
@@ -42,8 +59,18 @@ impl FileForm {
         key: &CredentialKey,
         credential: &Credential,
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        let keyring = match self {
+            Self::Plaintext => return authorized_user::write(key, credential),
+            Self::Sealed(keyring) => keyring,
+            Self::Fernet(keyring) => {
+                let mut marked = credential.clone();
+                let now = authorized_user::write_time(SystemClock.now());
+                marked.extra.insert(ENCRYPTED_AT.into(), now.into());
+                marked.extra.insert(STORAGE_MODE.into(), "file_encrypted".into());
+                return Ok(Zeroizing::new(keyring.seal_fernet(&authorized_user::write(key, &marked)?)));
+            }
+        };
         let json = authorized_user::write(key, credential)?;
-        let Self::Sealed(keyring) = self else { return Ok(json) };
         let mut file = FIRST_WORDS.to_vec();
         serde_json::to_writer(&mut file, key).map_err(|e| StoreError::Unsupported(format!("a key in JSON: {e}")))?;
         file.push(b'\n');
@@ -53,18 +80,18 @@ impl FileForm {
 
     /// Reads a file that authchain named for `key`.
     pub(crate) fn decode(&self, key: &CredentialKey, bytes: &[u8], path: &Path) -> Result<Credential, StoreError> {
-        let opened;
-        let json = match self {
-            Self::Plaintext => bytes,
-            Self::Sealed(keyring) => {
-                let (owner, envelope) = split(bytes).ok_or_else(|| corrupt(path, "it is no sealed credential"))?;
-                belongs(owner_of(owner, path)?, key, path)?;
-                opened =
-                    open(keyring, |keyring| keyring.open(&associated(key), envelope, &path.display().to_string()))?;
-                &opened[..]
-            }
+        let file = match self.keyring() {
+            None => authorized_user::read(bytes, path)?,
+            Some(keyring) => match split(bytes) {
+                Some((owner, envelope)) => {
+                    belongs(owner_of(owner, path)?, key, path)?;
+                    let what = path.display().to_string();
+                    let json = open(keyring, |keyring| keyring.open(&associated(key), envelope, &what))?;
+                    authorized_user::read(&json, path)?
+                }
+                None => self.version_1(bytes, path)?,
+            },
         };
-        let file = authorized_user::read(json, path)?;
         // A file that another program has written since does not say whose it is; its name still does.
         if let Some(owner) = file.key {
             belongs(owner, key, path)?;
@@ -74,24 +101,43 @@ impl FileForm {
 
     /// Reads a file of earlier programs, whose name does not say for certain whose it is.
     pub(crate) fn decode_old(&self, bytes: &[u8], path: &Path) -> Result<AuthorizedUser, StoreError> {
-        match self {
-            Self::Plaintext => authorized_user::read(bytes, path),
-            Self::Sealed(keyring) => {
-                let json = open(keyring, |keyring| keyring.open_fernet(bytes, &path.display().to_string()))?;
-                authorized_user::read(&json, path)
-            }
+        let Some(keyring) = self.keyring() else { return authorized_user::read(bytes, path) };
+        let json = open(keyring, |keyring| keyring.open_fernet(bytes, &path.display().to_string()))?;
+        let mut file = authorized_user::read(&json, path)?;
+        // Ours: they say how the file was made, and are made anew with each.
+        if file.key.is_some() {
+            file.credential.extra.retain(|field, _| field != ENCRYPTED_AT && field != STORAGE_MODE);
         }
+        Ok(file)
+    }
+
+    /// Reads a file of version 1 under a name that only authchain gives. It is not bound to its name, so it has to say in
+    /// itself whose it is; otherwise anybody's could be put in place of anybody's.
+    fn version_1(&self, bytes: &[u8], path: &Path) -> Result<AuthorizedUser, StoreError> {
+        let stranger = || corrupt(path, "it is no sealed credential");
+        if !bytes.starts_with(VERSION_1) {
+            return Err(stranger());
+        }
+        let file = self.decode_old(bytes, path)?;
+        if file.key.is_some() { Ok(file) } else { Err(stranger()) }
     }
 
     /// The key that a file says it is for, for files whose name is too short to tell.
     pub(crate) fn owner(&self, bytes: &[u8], path: &Path) -> Result<CredentialKey, StoreError> {
-        match self {
-            Self::Plaintext => {
-                authorized_user::read(bytes, path)?.key.ok_or_else(|| corrupt(path, "it says not whose it is"))
-            }
-            Self::Sealed(_) => {
-                owner_of(split(bytes).ok_or_else(|| corrupt(path, "it is no sealed credential"))?.0, path)
-            }
+        let said = match (self.keyring(), split(bytes)) {
+            (None, _) => authorized_user::read(bytes, path)?.key,
+            (Some(_), Some((owner, _))) => return owner_of(owner, path),
+            (Some(_), None) => self.version_1(bytes, path)?.key,
+        };
+        said.ok_or_else(|| corrupt(path, "it says not whose it is"))
+    }
+
+    /// The ids of the keys that a file opens with, any of them; none where no key at hand opens it and it names none.
+    pub(crate) fn sealed_with(&self, bytes: &[u8]) -> Vec<KeyId> {
+        let Some(keyring) = self.keyring() else { return Vec::new() };
+        match split(bytes) {
+            Some((_, envelope)) => recipients(envelope),
+            None => keyring.ids_for_fernet(bytes),
         }
     }
 }

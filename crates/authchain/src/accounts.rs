@@ -8,24 +8,27 @@
 //!
 //! A link holds the account's unchanging id at the provider. An address that was given to somebody else since is refused.
 
+mod note;
 mod recover;
 mod status;
+mod wanted;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use authchain_core::{
-    AuthError, Clock, Credential, CredentialKey, Email, Expect, KeyFilter, Namespace, Principal, ProviderId, SignIn, StateKey,
+    AuthError, Clock, Credential, CredentialKey, Expect, KeyFilter, Namespace, Principal, ProviderId, SignIn, StateKey,
     StateStore, StoreError, Timestamp, TokenGroup, UserId,
 };
 use authchain_provider::{CredentialManager, Revocation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use note::{owners, set_owners, with};
 pub use status::{AccountStatus, CredentialState, Finding, Health, SetUp};
+pub(crate) use wanted::primary_only;
+use wanted::{Wanted, wanted};
 
 const ACCOUNTS: Namespace = Namespace("accounts");
-/// The note beside a credential: the accounts of the people who may use it. Without it, only the account itself may.
-const OWNERS: &str = "authchain_owners";
 /// How often a record is written again when other writers are first.
 const SWAPS: usize = 20;
 
@@ -130,15 +133,27 @@ impl Accounts {
     /// at hand. [`AuthError::Store`] when it cannot be looked up.
     pub async fn select(&self, caller: &Principal, requested: Option<&str>) -> Result<Account, AuthError> {
         let owner = Account::of(caller);
-        let wanted = wanted(caller, requested)?;
+        let wanted = wanted(&owner, caller.email.as_ref(), requested)?;
+        self.find(&owner, wanted).await
+    }
+
+    /// The same for a person who is known by their account.
+    ///
+    /// # Errors
+    /// As [`Accounts::select`].
+    pub async fn select_for(&self, owner: &Account, requested: Option<&str>) -> Result<Account, AuthError> {
+        self.find(owner, wanted(owner, None, requested)?).await
+    }
+
+    async fn find(&self, owner: &Account, wanted: Wanted) -> Result<Account, AuthError> {
         if matches!(wanted, Wanted::Primary) {
-            return Ok(owner);
+            return Ok(owner.clone());
         }
-        let owned = self.read(&owner).await?;
+        let owned = self.read(owner).await?;
         let account = match (wanted, &owned.active) {
             (Wanted::Other(account), _) => account,
             (_, Some(active)) => active.clone(),
-            (_, None) => return Ok(owner),
+            (_, None) => return Ok(owner.clone()),
         };
         let linked = owned.find(&account).ok_or_else(|| not_yours(&account))?;
         let stored = self.credentials.credential(&account.key()).await?;
@@ -253,11 +268,10 @@ impl Accounts {
     ///
     /// # Errors
     /// As [`Accounts::select`].
-    pub async fn switch(&self, caller: &Principal, requested: &str) -> Result<Account, AuthError> {
-        let owner = Account::of(caller);
-        let account = self.select(caller, Some(requested)).await?;
-        self.change(&owner, |owned| {
-            if account == owner {
+    pub async fn switch(&self, owner: &Account, requested: &str) -> Result<Account, AuthError> {
+        let account = self.select_for(owner, Some(requested)).await?;
+        self.change(owner, |owned| {
+            if account == *owner {
                 owned.active = None;
             } else if owned.find(&account).is_some() {
                 owned.active = Some(account.clone());
@@ -269,6 +283,23 @@ impl Accounts {
         })
         .await?;
         Ok(account)
+    }
+
+    /// Everybody whose own account has a credential here: for the operator's command.
+    ///
+    /// # Errors
+    /// [`AuthError::Store`].
+    pub async fn people(&self) -> Result<Vec<Account>, AuthError> {
+        let mut people = std::collections::BTreeSet::new();
+        for key in self.credentials.stored(&KeyFilter::default()).await? {
+            let Some(credential) = self.credentials.credential(&key).await? else { continue };
+            let account = Account::from(&key);
+            match owners(&credential.extra) {
+                Some(owners) => people.extend(owners),
+                None => people.extend([account]),
+            }
+        }
+        Ok(people.into_iter().collect())
     }
 
     /// Calls `listener` with owner and account of each link that ends in this process, before [`Accounts::unlink`]
@@ -321,35 +352,6 @@ impl Accounts {
     }
 }
 
-enum Wanted {
-    Primary,
-    Active,
-    Other(Account),
-}
-
-/// What a caller means. It names one of their accounts and never says who the caller is.
-fn wanted(caller: &Principal, requested: Option<&str>) -> Result<Wanted, AuthError> {
-    let named = match requested.map(str::trim) {
-        None | Some("") => return Ok(Wanted::Active),
-        Some(me) if me.eq_ignore_ascii_case("me") || me.eq_ignore_ascii_case("myself") => return Ok(Wanted::Active),
-        Some(named) => named,
-    };
-    let email = Email::new(named).map_err(|_| AuthError::NotYourAccount(named.into()))?;
-    let user = UserId::from(&email);
-    if user == caller.user || caller.email.as_ref() == Some(&email) {
-        return Ok(Wanted::Primary);
-    }
-    Ok(Wanted::Other(Account { provider: caller.provider.clone(), user }))
-}
-
-/// What a caller without linked accounts means: their primary account, or it is refused.
-pub(crate) fn primary_only(caller: &Principal, requested: Option<&str>) -> Result<Account, AuthError> {
-    match wanted(caller, requested)? {
-        Wanted::Primary | Wanted::Active => Ok(Account::of(caller)),
-        Wanted::Other(account) => Err(not_yours(&account)),
-    }
-}
-
 fn not_yours(account: &Account) -> AuthError {
     AuthError::NotYourAccount(account.user.to_string())
 }
@@ -357,23 +359,4 @@ fn not_yours(account: &Account) -> AuthError {
 fn parse(owner: &Account, record: &[u8]) -> Result<Owned, StoreError> {
     serde_json::from_slice(record)
         .map_err(|e| StoreError::Corrupt { what: format!("the accounts of {owner}"), why: e.to_string() })
-}
-
-/// Who may use a credential, where that is noted. A note that cannot be read names nobody whom it could admit, and keeps
-/// the credential from being deleted.
-fn owners(extra: &Map<String, Value>) -> Option<Vec<Account>> {
-    serde_json::from_value(extra.get(OWNERS)?.clone()).ok()
-}
-
-fn set_owners(extra: &mut Map<String, Value>, owners: Vec<Account>) {
-    if let Ok(owners) = serde_json::to_value(owners) {
-        extra.insert(OWNERS.into(), owners);
-    }
-}
-
-fn with(mut owners: Vec<Account>, owner: &Account) -> Vec<Account> {
-    if !owners.contains(owner) {
-        owners.push(owner.clone());
-    }
-    owners
 }

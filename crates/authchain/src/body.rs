@@ -27,6 +27,17 @@ pin_project! {
 }
 
 impl<B> GuardedBody<B> {
+    /// The inner service's own body, or that of a refusal.
+    ///
+    /// # Errors
+    /// The refusal's body.
+    pub fn into_served(self) -> Result<B, Full<Bytes>> {
+        match self.kind {
+            Inner::Served { body } => Ok(body),
+            Inner::Refused { body } => Err(body),
+        }
+    }
+
     pub(crate) fn served(body: B) -> Self {
         Self { kind: Inner::Served { body } }
     }

@@ -37,9 +37,17 @@ impl Chain {
         for (index, resolver) in self.0.iter().enumerate() {
             match resolver.look(request) {
                 Look::Known(principal) => return FirstLook::Decided(Ok(known(&**resolver, principal))),
-                Look::Refused(error) => return FirstLook::Decided(Err(refused(&**resolver, error))),
+                Look::Refused(error) => {
+                    let error = request.well_formed().err().unwrap_or(error);
+                    return FirstLook::Decided(Err(refused(&**resolver, error)));
+                }
                 Look::Absent => absent(&**resolver),
-                Look::Ask => return FirstLook::AskFrom(index),
+                Look::Ask => {
+                    return match request.well_formed() {
+                        Ok(()) => FirstLook::AskFrom(index),
+                        Err(error) => FirstLook::Decided(Err(refused(&**resolver, error))),
+                    };
+                }
             }
         }
         FirstLook::Decided(Err(nobody_knows(request)))
@@ -76,7 +84,7 @@ impl Chain {
 fn nobody_knows(request: &AuthRequest<'_>) -> AuthError {
     match request.presented {
         Presented::Nothing => AuthError::MissingCredential,
-        Presented::Bearer(_) => AuthError::InvalidToken("no issuer that is trusted here made it"),
+        Presented::Bearer(_) | Presented::Dpop(_) => AuthError::InvalidToken("no issuer that is trusted here made it"),
     }
 }
 

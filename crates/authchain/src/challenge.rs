@@ -1,14 +1,17 @@
 //! How a refusal looks on the wire: status, `WWW-Authenticate` and a JSON body that says what to do.
 
 use authchain_core::{AuthError, Scopes};
+use authchain_jwt::Algorithm;
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
+    HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
-use serde_json::json;
+use serde::Serialize;
 use url::Url;
+
+use crate::dpop;
 
 /// What every challenge of this resource says: where its metadata is, which scopes to ask for, where a person can sign in.
 #[derive(Clone, Debug, Default)]
@@ -57,10 +60,15 @@ impl Challenge {
         if let Some(wait) = error.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
+        if let AuthError::UseDpopNonce { nonce } = error
+            && let Ok(nonce) = HeaderValue::try_from(nonce)
+        {
+            headers.insert(dpop::NONCE, nonce);
+        }
         if matches!(code.http_status(), 400 | 401 | 403)
             && let Ok(value) = HeaderValue::try_from(self.www_authenticate(error))
         {
-            headers.insert(HeaderName::from(WWW_AUTHENTICATE), value);
+            headers.insert(WWW_AUTHENTICATE, value);
         }
         response
     }
@@ -85,28 +93,45 @@ impl Challenge {
         if !scopes.is_empty() {
             parameters.push(format!("scope=\"{}\"", quotable(&scopes.to_string())));
         }
-        if parameters.is_empty() { "Bearer".into() } else { format!("Bearer {}", parameters.join(", ")) }
+        let scheme = match error {
+            AuthError::InvalidDpopProof(_) | AuthError::UseDpopNonce { .. } => {
+                let names: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
+                parameters.push(format!("algs=\"{}\"", names.join(" ")));
+                "DPoP"
+            }
+            _ => "Bearer",
+        };
+        if parameters.is_empty() { scheme.into() } else { format!("{scheme} {}", parameters.join(", ")) }
     }
 
     fn body(&self, error: &AuthError) -> Bytes {
         let code = error.code();
         let word = if code.oauth_error().is_empty() { code.as_str() } else { code.oauth_error() };
-        let mut body = json!({
-            "error": word,
-            "error_description": error.to_string(),
-            "code": code.as_str(),
-            "what_to_do": code.what_to_do(),
-        });
-        if code.http_status() == 401 {
-            if let Some(url) = &self.sign_in {
-                body["sign_in_url"] = json!(url);
-            }
-            if let Some(url) = &self.resource_metadata {
-                body["resource_metadata"] = json!(url);
-            }
-        }
-        body.to_string().into()
+        // Only who is not signed in is told where to sign in.
+        let signed_out = code.http_status() == 401;
+        let body = Refusal {
+            error: word,
+            error_description: error.to_string(),
+            code: code.as_str(),
+            what_to_do: code.what_to_do(),
+            sign_in_url: self.sign_in.as_ref().filter(|_| signed_out),
+            resource_metadata: self.resource_metadata.as_ref().filter(|_| signed_out),
+        };
+        serde_json::to_vec(&body).unwrap_or_default().into()
     }
+}
+
+/// The body of a refusal.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: &'a str,
+    error_description: String,
+    code: &'a str,
+    what_to_do: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sign_in_url: Option<&'a Url>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_metadata: Option<&'a Url>,
 }
 
 /// RFC 6750, section 3: the characters of an `error_description` or a scope: no quotes, no backslashes, nothing but ASCII.
@@ -144,7 +169,9 @@ mod tests {
     #[test]
     fn with_a_bad_token_it_says_invalid_token() {
         let value = header(&AuthError::InvalidToken("expired"));
-        assert!(value.starts_with("Bearer error=\"invalid_token\", error_description=\"the token is not valid: expired\""));
+        assert!(
+            value.starts_with("Bearer error=\"invalid_token\", error_description=\"the token is not valid: expired\"")
+        );
     }
 
     #[test]
@@ -156,7 +183,8 @@ mod tests {
 
     #[test]
     fn an_outage_says_when_to_come_back_and_does_not_ask_for_a_sign_in() {
-        let error = AuthError::UpstreamUnavailable { retry_after: Duration::from_secs(7), cause: Cause::text("timeout") };
+        let error =
+            AuthError::UpstreamUnavailable { retry_after: Duration::from_secs(7), cause: Cause::text("timeout") };
         let response = challenge().response(&error);
         assert_eq!((response.status().as_u16(), response.headers()[RETRY_AFTER].to_str().unwrap()), (503, "7"));
         assert!(!response.headers().contains_key(WWW_AUTHENTICATE));

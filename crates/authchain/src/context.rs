@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use authchain_core::{
-    AccessToken, AuthError, CredentialKey, Email, ExactScopes, Principal, ScopeRules, Scopes, TokenGroup, TokenSource,
+    AccessToken, AuthError, CredentialKey, Email, ExactScopes, Principal, ScopeRules, Scopes, Tier, TokenGroup,
+    TokenSource,
 };
 use authchain_google::{Hub, RestClient, ServiceFactory};
 use url::Url;
@@ -103,10 +104,15 @@ impl AuthContext {
             }
             _ => {}
         }
-        if let (AuthError::InsufficientScope { needed, .. }, Some(grant)) = (error, &self.principal.grant)
+        if let AuthError::InsufficientScope { needed, .. } = error
             && !self.missing(needed).is_empty()
         {
-            query.append_pair("grant", grant);
+            // The account's consent alone does not help: the client's token lacks them too. Only what we issued can get
+            // more from us.
+            match (&self.principal.tier, &self.principal.grant) {
+                (Tier::ProviderSession | Tier::SessionCache, Some(grant)) => query.append_pair("grant", grant),
+                _ => return None,
+            };
         }
         drop(query);
         Some(url)
@@ -185,6 +191,19 @@ impl AuthContext {
         self.services()?.rest(&key, service, Some(&scopes)).await
     }
 
+    /// Google did not take the account's token: it is given up, so that the next call gets a fresh one, or learns that the
+    /// account has to sign in.
+    ///
+    /// # Errors
+    /// As [`AuthContext::with_account`] and [`TokenSource::access_token`].
+    pub async fn give_up_token(&self) -> Result<(), AuthError> {
+        let key = self.key_in(TokenGroup::default()).await?;
+        let tokens = self.tokens()?;
+        let refused = tokens.access_token(&key, &Scopes::none()).await?;
+        tokens.reject(&key, &refused);
+        Ok(())
+    }
+
     async fn hub<H: Hub>(&self, scopes: &Scopes) -> Result<Arc<H>, AuthError> {
         let service = authchain_google::catalogue().find(H::SERVICE);
         let key = self.key_in(service.map(authchain_google::Service::token_group).unwrap_or_default()).await?;
@@ -244,3 +263,6 @@ impl fmt::Debug for AuthContext {
         f.debug_struct("AuthContext").field("principal", &self.principal).field("account", &self.account).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

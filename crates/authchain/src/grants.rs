@@ -1,7 +1,7 @@
 //! Grants: what a person allowed a client of ours. One grant is one family of refresh tokens; access tokens name it, and
 //! ending it ends them all. The authorization server writes grants, tier 2 reads them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use authchain_core::{
     ClientId, Clock, Email, Expect, Namespace, ProviderId, Scopes, StateKey, StateStore, StoreError, Timestamp, UserId,
@@ -11,6 +11,7 @@ use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 const GRANT: Namespace = Namespace("grant");
+const WITHDRAWN: Namespace = Namespace("withdrawn");
 /// How often a grant is written again when other writers are first.
 const SWAPS: usize = 10;
 
@@ -46,6 +47,9 @@ pub struct Grant {
     pub rotated_at: Timestamp,
     /// The sub-key that the family's refresh tokens are derived with.
     pub key_id: String,
+    /// The thumbprint of the key that the family's tokens are bound to (RFC 9449, section 5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_to: Option<String>,
 }
 
 type Listener = Box<dyn Fn(&str) + Send + Sync>;
@@ -89,6 +93,19 @@ impl Grants {
         self.write(grant, Expect::Version(seen)).await
     }
 
+    /// Which sub-keys the refresh tokens of living grants are derived with, by [`Grant::key_id`], and of how many grants.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn keys_in_use(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let mut keys = BTreeMap::new();
+        let mut entries = self.state.scan(GRANT);
+        while let Some(entry) = entries.try_next().await? {
+            *keys.entry(parse(&entry.id, &entry.value.value)?.key_id).or_default() += 1;
+        }
+        Ok(keys)
+    }
+
     /// Adds scopes to a grant of `user`, for all of its tokens, those that are out already included. `false` when `user` has
     /// no such grant.
     ///
@@ -122,6 +139,28 @@ impl Grants {
         let ended = self.state.take(&StateKey::new(GRANT, id)).await?.is_some();
         self.tell(id);
         Ok(ended)
+    }
+
+    /// Withdraws a token that belongs to no grant, by its `jti`, until it would have expired.
+    ///
+    /// # Errors
+    /// What the store says; the token may then still be taken.
+    pub async fn withdraw(&self, token: &str, until: Timestamp) -> Result<(), StoreError> {
+        // Clocks differ, and tokens are taken for a minute after their end.
+        let life = until.since(self.clock.now()) + Duration::from_secs(120);
+        self.state.put(&StateKey::new(WITHDRAWN, token), b"", life, Expect::Any).await?;
+        for listener in self.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
+            listener(token);
+        }
+        Ok(())
+    }
+
+    /// Whether a token that belongs to no grant was withdrawn.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn is_withdrawn(&self, token: &str) -> Result<bool, StoreError> {
+        Ok(self.state.get(&StateKey::new(WITHDRAWN, token)).await?.is_some())
     }
 
     /// All grants of one person, the newest first.

@@ -18,6 +18,7 @@ mod body;
 mod chain;
 mod challenge;
 mod context;
+pub mod dpop;
 pub mod grants;
 mod layer;
 pub mod sessions;

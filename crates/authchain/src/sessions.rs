@@ -225,5 +225,6 @@ fn handle(token: &str) -> String {
 }
 
 fn parse(id: &str, record: &[u8]) -> Result<Session, StoreError> {
-    serde_json::from_slice(record).map_err(|e| StoreError::Corrupt { what: format!("session {id}"), why: e.to_string() })
+    serde_json::from_slice(record)
+        .map_err(|e| StoreError::Corrupt { what: format!("session {id}"), why: e.to_string() })
 }

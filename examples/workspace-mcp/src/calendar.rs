@@ -1,6 +1,9 @@
 //! The calendar: what is coming, a new event.
 
-use authchain::google::{CalendarHub, calendar3::api::{Event, EventDateTime}};
+use authchain::google::{
+    CalendarHub,
+    calendar3::api::{Event, EventDateTime},
+};
 use authchain_mcp::{Auth, ToolError};
 use chrono::{DateTime, Utc};
 use rmcp::{handler::server::wrapper::Parameters, tool, tool_router};
@@ -41,14 +44,14 @@ impl Workspace {
     async fn calendar_list(&self, auth: Auth, Parameters(span): Parameters<Span>) -> Result<String, ToolError> {
         let auth = auth.account(span.account.user_google_email.as_deref()).await?;
         let calendar = auth.service::<CalendarHub<_>>().await?;
-        let mut call = calendar.events().list("primary").single_events(true).order_by("startTime").max_results(50);
-        if let Some(from) = span.from.as_deref() {
-            call = call.time_min(moment(from)?);
-        }
-        if let Some(until) = span.until.as_deref() {
-            call = call.time_max(moment(until)?);
-        }
-        let (_, answer) = call.doit().await?;
+        let (from, until) =
+            (span.from.as_deref().map(moment).transpose()?, span.until.as_deref().map(moment).transpose()?);
+        let list = || {
+            let call = calendar.events().list("primary").single_events(true).order_by("startTime").max_results(50);
+            let call = from.into_iter().fold(call, |call, from| call.time_min(from));
+            until.into_iter().fold(call, |call, until| call.time_max(until))
+        };
+        let (_, answer) = auth.call(|| list().doit()).await?;
         let lines = answer.items.unwrap_or_default().into_iter().map(|event| {
             let start = event.start.map(|start| when(&start)).unwrap_or_default();
             format!("{start}  {}", event.summary.unwrap_or_default())
@@ -69,7 +72,8 @@ impl Workspace {
             end: Some(at(&new.end)?),
             ..Event::default()
         };
-        let (_, created) = calendar.events().insert(event, "primary").doit().await?;
+        let insert = || calendar.events().insert(event.clone(), "primary").doit();
+        let (_, created) = auth.call(insert).await?;
         Ok(format!("Created event {}.", created.id.unwrap_or_default()))
     }
 }

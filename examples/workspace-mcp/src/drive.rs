@@ -40,7 +40,10 @@ impl Workspace {
         files(auth.account(account.user_google_email.as_deref()).await?, "trashed = false").await
     }
 
-    #[tool(description = "Searches names and contents of the files on your Google Drive", annotations(read_only_hint = true))]
+    #[tool(
+        description = "Searches names and contents of the files on your Google Drive",
+        annotations(read_only_hint = true)
+    )]
     async fn drive_search(&self, auth: Auth, Parameters(search): Parameters<Search>) -> Result<String, ToolError> {
         let auth = auth.account(search.account.user_google_email.as_deref()).await?;
         let words = search.query.replace('\\', "\\\\").replace('\'', "\\'");
@@ -52,13 +55,14 @@ impl Workspace {
         let auth = auth.account(file.account.user_google_email.as_deref()).await?;
         let id = google_id(&file.file_id)?;
         let drive = auth.service::<DriveHub<_>>().await?;
-        let (_, about) = drive.files().get(id).param("fields", "name, mimeType").doit().await?;
+        let head = || drive.files().get(id).param("fields", "name, mimeType").doit();
+        let (_, about) = auth.call(head).await?;
         let kind = about.mime_type.unwrap_or_default();
         let response = if kind.starts_with("application/vnd.google-apps.") {
             let format = if kind.ends_with(".spreadsheet") { "text/csv" } else { "text/plain" };
-            drive.files().export(id, format).doit().await?
+            auth.call(|| drive.files().export(id, format).doit()).await?
         } else {
-            drive.files().get(id).param("alt", "media").doit().await?.0
+            auth.call(|| drive.files().get(id).param("alt", "media").doit()).await?.0
         };
         text(response).await.map(|text| format!("{}\n\n{text}", about.name.unwrap_or_default()))
     }
@@ -66,8 +70,8 @@ impl Workspace {
 
 async fn files(auth: Auth, query: &str) -> Result<String, ToolError> {
     let drive = auth.service::<DriveHub<_>>().await?;
-    let call = drive.files().list().q(query).order_by("modifiedTime desc").page_size(50).param("fields", FIELDS);
-    let (_, answer) = call.doit().await?;
+    let list = || drive.files().list().q(query).order_by("modifiedTime desc").page_size(50).param("fields", FIELDS);
+    let (_, answer) = auth.call(|| list().doit()).await?;
     let lines = answer.files.unwrap_or_default().into_iter().map(|file| {
         let (id, name, kind) = (file.id, file.name, file.mime_type);
         format!("{}  {}  ({})", id.unwrap_or_default(), name.unwrap_or_default(), kind.unwrap_or_default())

@@ -2,7 +2,10 @@
 
 use std::io::Cursor;
 
-use authchain::google::{GmailHub, gmail1::api::{Message, MessagePart}};
+use authchain::google::{
+    GmailHub,
+    gmail1::api::{Message, MessagePart},
+};
 use authchain_mcp::{Auth, ToolError};
 use mail_builder::MessageBuilder;
 use rmcp::{handler::server::wrapper::Parameters, tool, tool_router};
@@ -51,11 +54,13 @@ impl Workspace {
     async fn gmail_search(&self, auth: Auth, Parameters(search): Parameters<Search>) -> Result<String, ToolError> {
         let auth = auth.account(search.account.user_google_email.as_deref()).await?;
         let gmail = auth.service::<GmailHub<_>>().await?;
-        let (_, found) = gmail.users().messages_list("me").q(&search.query).max_results(20).doit().await?;
+        let list = || gmail.users().messages_list("me").q(&search.query).max_results(20).doit();
+        let (_, found) = auth.call(list).await?;
         let mut lines = Vec::new();
         for id in found.messages.unwrap_or_default().into_iter().filter_map(|message| message.id) {
-            let call = gmail.users().messages_get("me", &id).format("metadata").add_metadata_headers("Subject");
-            let (_, message) = call.add_metadata_headers("From").doit().await?;
+            let get = || gmail.users().messages_get("me", &id).format("metadata");
+            let head = || get().add_metadata_headers("Subject").add_metadata_headers("From").doit();
+            let (_, message) = auth.call(head).await?;
             lines.push(format!("{id}  {}  {}", header(&message, "From"), header(&message, "Subject")));
         }
         Ok(if lines.is_empty() { "No messages.".into() } else { lines.join("\n") })
@@ -65,7 +70,8 @@ impl Workspace {
     async fn gmail_read(&self, auth: Auth, Parameters(which): Parameters<MessageId>) -> Result<String, ToolError> {
         let auth = auth.account(which.account.user_google_email.as_deref()).await?;
         let gmail = auth.service::<GmailHub<_>>().await?;
-        let (_, message) = gmail.users().messages_get("me", google_id(&which.message_id)?).format("full").doit().await?;
+        let id = google_id(&which.message_id)?;
+        let (_, message) = auth.call(|| gmail.users().messages_get("me", id).format("full").doit()).await?;
         let head: Vec<_> =
             ["From", "To", "Date", "Subject"].map(|name| format!("{name}: {}", header(&message, name))).into();
         let body = message.payload.as_ref().and_then(plain_text).unwrap_or_else(|| "[no plain text]".into());
@@ -81,8 +87,10 @@ impl Workspace {
             mail = mail.from(email.as_str());
         }
         let bytes = mail.write_to_vec().map_err(|error| ToolError::text(format!("This is no mail: {error}")))?;
-        let kind = "message/rfc822".parse().map_err(|_| ToolError::text("a media type was not accepted"))?;
-        let (_, sent) = gmail.users().messages_send(Message::default(), "me").upload(Cursor::new(bytes), kind).await?;
+        let kind = || "message/rfc822".parse().expect("it is a media type");
+        let users = gmail.users();
+        let send = || users.messages_send(Message::default(), "me").upload(Cursor::new(bytes.clone()), kind());
+        let (_, sent) = auth.call(send).await?;
         Ok(format!("Sent as message {}.", sent.id.unwrap_or_default()))
     }
 }

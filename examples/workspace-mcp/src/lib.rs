@@ -39,7 +39,7 @@ impl Default for Workspace {
 /// Which of the caller's accounts a tool is to use.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Account {
-    /// One of your own Google accounts; left out, the one you signed in with.
+    /// One of your own Google accounts, by its address; left out or `me`, the active one.
     pub user_google_email: Option<String>,
 }
 
@@ -57,7 +57,8 @@ impl Workspace {
         let caller = auth.principal();
         let name = auth.email().map_or_else(|| caller.user.to_string(), ToString::to_string);
         let scopes: Vec<_> = caller.scopes.iter().collect();
-        Ok(format!("{name}\nidentified by: {}\ngranted:\n- {}", caller.tier, scopes.join("\n- ")))
+        let account = auth.selected().map_or_else(String::new, |account| format!("\nthis call uses: {}", account.user));
+        Ok(format!("{name}{account}\nidentified by: {}\ngranted:\n- {}", caller.tier, scopes.join("\n- ")))
     }
 }
 

@@ -123,6 +123,12 @@ impl Check {
         })
         .await?;
 
+        self.step("token refused by Google's API → replaced, call repeated", async {
+            demo.google().control().expire_access_tokens();
+            client.calls(&tokens.access, "drive_list", json!({})).await
+        })
+        .await?;
+
         self.step("revoked → 401", async {
             client.revoke(&server, &client_id, &tokens.refresh).await?;
             client.refused(&tokens.access).await

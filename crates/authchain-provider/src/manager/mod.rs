@@ -243,6 +243,10 @@ impl CredentialManager {
 
 #[async_trait]
 impl TokenSource for CredentialManager {
+    fn reject(&self, key: &CredentialKey, token: &AccessToken) {
+        Self::reject(self, key, token);
+    }
+
     async fn access_token(&self, key: &CredentialKey, scopes: &Scopes) -> Result<AccessToken, AuthError> {
         let mut flights = 0;
         loop {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unimplemented)]
 
 mod exchange;
+mod notes;
 mod outages;
 mod races;
 mod refresh;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use authchain::{
     Chain,
     core::{AuthError, ProviderId, Scopes, Tier},
+    dpop::Dpop,
     jwt::{ClaimNames, JwksCache, KeySource, TrustedIssuer, Verifier, dev::DevKeys},
     tiers::{CredentialBridge, JwtClaims, LocalUser, OAuthFallback, ProviderSession, SessionCache},
 };
 use tracing::warn;
 
-use super::{StartError, verified_address::VerifiedAddress};
+use super::StartError;
 use crate::{
     Parts, ServerOptions,
     config::{Config, ConfigError, IssuerSection},
@@ -35,17 +36,30 @@ pub(super) async fn build(
     bridge: &CredentialBridge,
 ) -> Result<Chain, StartError> {
     let mut chain = Chain::builder();
+    // The server has one of its own: proofs and nonces are kept in the common store and keys, not in it.
+    let dpop = options.dpop.then(|| {
+        let (url, state) = (options.public_url.clone(), parts.state.clone());
+        Arc::new(Dpop::new(url, &parts.keyring, state, parts.clock.clone()))
+    });
     for tier in &config.chain.tiers {
         chain = match tier {
             Tier::JwtClaims => {
                 let issuers = trusted_issuers(config, parts, options).await?;
                 let verifier = Arc::new(Verifier::new(issuers, parts.clock.clone()));
-                chain.tier(VerifiedAddress(JwtClaims::new(verifier, parts.clock.clone())))
+                let tier = JwtClaims::new(verifier, parts.clock.clone());
+                chain.tier(match &dpop {
+                    Some(dpop) => tier.dpop(dpop.clone()),
+                    None => tier,
+                })
             }
             Tier::ProviderSession => {
                 let verifier = Arc::new(Verifier::new(vec![ourselves(parts, options)], parts.clock.clone()));
                 let (grants, credentials) = (parts.grants.clone(), parts.credentials.clone());
-                chain.tier(ProviderSession::new(verifier, grants, credentials, parts.clock.clone()))
+                let tier = ProviderSession::new(verifier, grants, credentials, parts.clock.clone());
+                chain.tier(match &dpop {
+                    Some(dpop) => tier.dpop(dpop.clone()),
+                    None => tier,
+                })
             }
             Tier::SessionCache => chain.tier(SessionCache::new(parts.sessions.clone())),
             Tier::CredentialBridge => chain.tier(bridge.clone()),

@@ -1,65 +1,184 @@
-//! What lies around all routes: which `Host` is served, CORS of the MCP endpoint, when to stop.
+//! The front of the server: which `Host` is served, the short way to the MCP endpoint, CORS there, when to stop.
+//!
+//! Requests to the MCP endpoint are most of what a server gets. They go from here straight to the layer, past the router
+//! with its boxes; everything else goes to the router.
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
-use authchain::AuthLayer;
+use authchain::{AuthLayer, AuthService, ResponseFuture};
 use axum::{
     Router,
+    body::{Body, Bytes, HttpBody},
     extract::Request,
-    http::{HeaderName, Method, StatusCode, Uri, header},
-    middleware::{self, Next},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
+    routing::future::RouteFuture,
 };
-use tower_http::cors::{Any, CorsLayer};
+use tower_layer::Layer;
 use tower_service::Service;
 use url::Url;
 
-/// The MCP endpoint behind the layer, with and without a slash at the end: a redirect would lose the token in some
-/// clients. Preflight requests carry no credential and are answered before the chain.
-pub(super) fn guarded<S>(path: &str, mcp: S, layer: AuthLayer) -> Router
-where
-    S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Response: IntoResponse + 'static,
-    S::Future: Send + 'static,
+/// A service that can be an MCP endpoint: rmcp's is one.
+pub trait McpEndpoint:
+    Service<Request, Response = Response<Self::Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
-    let path = path.trim_end_matches('/');
-    Router::new()
-        .route_service(path, mcp.clone())
-        .route_service(&format!("{path}/"), mcp)
-        .route_layer(layer)
-        .layer(cors())
+    /// What it answers with.
+    type Body: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static;
 }
 
-fn cors() -> CorsLayer {
-    let sent = ["mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "last-event-id"];
-    CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods([Method::GET, Method::POST, Method::DELETE, Method::OPTIONS])
-        .allow_headers(
-            [header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT]
-                .into_iter()
-                .chain(sent.map(HeaderName::from_static))
-                .collect::<Vec<_>>(),
-        )
-        .expose_headers([header::WWW_AUTHENTICATE, HeaderName::from_static("mcp-session-id")])
+impl<S, B> McpEndpoint for S
+where
+    S: Service<Request, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+{
+    type Body = B;
 }
 
-/// Serves only requests that were meant for this server (DNS rebinding: a foreign name that resolves to this machine).
-pub(super) fn around(router: Router, public_url: &Url) -> Router {
-    let own = public_url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        let meant_for_us = is_ours(&own, &request);
-        async move { if meant_for_us { next.run(request).await } else { misdirected() } }
-    }))
+/// A whole server as one tower service.
+#[derive(Clone)]
+pub struct Front<M> {
+    own: Arc<Own>,
+    mcp: AuthService<M>,
+    rest: Router,
 }
 
-fn is_ours(own: &str, request: &Request) -> bool {
-    let header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = header.map(ToOwned::to_owned).or_else(|| request.uri().authority().map(ToString::to_string));
-    let uri = authority.and_then(|authority| format!("http://{authority}/").parse::<Uri>().ok());
-    let Some(host) = uri.as_ref().and_then(Uri::host) else { return false };
-    let host = host.trim_matches(['[', ']']);
-    host.eq_ignore_ascii_case(own) || matches!(host, "localhost" | "127.0.0.1" | "::1")
+/// What belongs to this server.
+struct Own {
+    host: String,
+    mcp_path: String,
+}
+
+impl<M: McpEndpoint> Front<M> {
+    pub(super) fn new(public_url: &Url, mcp_path: &str, mcp: M, layer: &AuthLayer, rest: Router) -> Self {
+        let host = public_url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let own = Own { host, mcp_path: mcp_path.trim_end_matches('/').to_owned() };
+        Self { own: Arc::new(own), mcp: layer.layer(mcp), rest }
+    }
+}
+
+impl Own {
+    /// With and without a slash at the end: a redirect would lose the token in some clients.
+    fn is_mcp(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.mcp_path).is_some_and(|rest| rest.is_empty() || rest == "/")
+    }
+
+    /// Whether a request was meant for this server, and not for a foreign name that resolves to this machine (DNS
+    /// rebinding).
+    fn is_meant(&self, request: &Request) -> bool {
+        let header = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+        let authority = header.or_else(|| request.uri().authority().map(|authority| authority.as_str().as_bytes()));
+        let Some(host) = authority.and_then(host_of) else { return false };
+        host.eq_ignore_ascii_case(self.host.as_bytes())
+            || host.eq_ignore_ascii_case(b"localhost")
+            || host == b"127.0.0.1"
+            || host == b"::1"
+    }
+}
+
+/// The host of `host[:port]` or `[v6][:port]`.
+fn host_of(authority: &[u8]) -> Option<&[u8]> {
+    let (host, rest) = match authority.strip_prefix(b"[") {
+        Some(v6) => {
+            v6.split_at_checked(v6.iter().position(|b| *b == b']')?).map(|(host, rest)| (host, rest.get(1..)))?
+        }
+        None => {
+            let end = authority.iter().position(|b| *b == b':').unwrap_or(authority.len());
+            authority.split_at_checked(end).map(|(host, rest)| (host, Some(rest)))?
+        }
+    };
+    let port = rest?.strip_prefix(b":").unwrap_or_else(|| rest.unwrap_or_default());
+    port.iter().all(u8::is_ascii_digit).then_some(host)
+}
+
+impl<M: McpEndpoint> Service<Request> for Front<M> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = FrontFuture<M>;
+
+    /// The MCP endpoint and the router are always ready: rmcp's service and axum's router say so themselves.
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.mcp.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> FrontFuture<M> {
+        if !self.own.is_meant(&request) {
+            return FrontFuture::Done { response: Some(misdirected()) };
+        }
+        if !self.own.is_mcp(request.uri().path()) {
+            return FrontFuture::Rest { future: self.rest.call(request) };
+        }
+        let from_a_page = request.headers().contains_key(header::ORIGIN);
+        // A preflight carries no credential (Fetch, section 3.3.5), so it is answered before the chain.
+        if from_a_page
+            && request.method() == Method::OPTIONS
+            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        {
+            return FrontFuture::Done { response: Some(preflight()) };
+        }
+        FrontFuture::Mcp { future: self.mcp.call(request), from_a_page }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The response to come.
+    #[project = FrontProjection]
+    pub enum FrontFuture<M: McpEndpoint> {
+        /// To the MCP endpoint.
+        Mcp { #[pin] future: ResponseFuture<M::Future, Infallible, M::Body>, from_a_page: bool },
+        /// To everything else.
+        Rest { #[pin] future: RouteFuture<Infallible> },
+        /// Answered here.
+        Done { response: Option<Response> },
+    }
+}
+
+impl<M: McpEndpoint> Future for FrontFuture<M> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            FrontProjection::Mcp { future, from_a_page } => {
+                let Ok(response) = ready!(future.poll(context));
+                let mut response = response.map(|body| body.into_served().map_or_else(Body::new, Body::new));
+                if *from_a_page {
+                    expose(response.headers_mut());
+                }
+                Poll::Ready(Ok(response))
+            }
+            FrontProjection::Rest { future } => future.poll(context),
+            FrontProjection::Done { response } => {
+                Poll::Ready(Ok(response.take().expect("a future is not polled after it is ready")))
+            }
+        }
+    }
+}
+
+/// Tokens travel in a header that a page must be given, so any origin may ask; rmcp decides which it serves.
+fn expose(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("www-authenticate, mcp-session-id, retry-after"),
+    );
+}
+
+fn preflight() -> Response {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, accept, dpop, mcp-protocol-version, mcp-method, mcp-name, mcp-session-id, \
+             last-event-id",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "3600"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 /// RFC 9110, section 15.5.20.
@@ -94,21 +213,43 @@ pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
 mod tests {
     use super::*;
 
+    fn own() -> Own {
+        Own { host: "mcp.example.com".into(), mcp_path: "/mcp".into() }
+    }
+
     fn served(host: &str) -> bool {
-        is_ours("mcp.example.com", &Request::get("/").header("host", host).body(axum::body::Body::empty()).unwrap())
+        own().is_meant(&Request::get("/").header("host", host).body(Body::empty()).unwrap())
     }
 
     #[test]
     fn our_own_name_and_loopback_are_served() {
-        for host in ["mcp.example.com", "MCP.example.com:443", "localhost:8002", "127.0.0.1", "[::1]:8002"] {
+        for host in ["mcp.example.com", "MCP.example.com:443", "localhost:8002", "127.0.0.1", "[::1]:8002", "[::1]"] {
             assert!(served(host), "{host}");
         }
     }
 
     #[test]
     fn a_foreign_name_that_points_here_is_not() {
-        for host in ["evil.example", "mcp.example.com.evil.example", "localhost.evil.example", "", "a b"] {
-            assert!(!served(host), "{host}");
+        for host in [
+            "evil.example",
+            "mcp.example.com.evil.example",
+            "localhost.evil.example",
+            "",
+            "a b",
+            "[::1",
+            "[::1]x",
+            "localhost:80@evil.example",
+            "127.0.0.1:evil",
+            "mcp.example.com:443:1",
+        ] {
+            assert!(!served(host), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn the_endpoint_is_its_path_with_and_without_a_slash() {
+        for (path, mcp) in [("/mcp", true), ("/mcp/", true), ("/mcp/x", false), ("/mcpx", false), ("/", false)] {
+            assert_eq!(own().is_mcp(path), mcp, "{path}");
         }
     }
 }

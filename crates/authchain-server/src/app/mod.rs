@@ -2,39 +2,42 @@
 //! them with an MCP endpoint. Programs that want it otherwise put the same parts together themselves.
 
 mod chain;
+mod clients;
 mod edge;
 mod google_client;
 mod google_credentials;
 mod listen;
+mod rotation;
 mod signing;
+mod storage;
 mod tls;
-mod verified_address;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use authchain::{
     AuthLayer, Challenge, Toolbox,
-    core::{AuthError, Clock, ScopeRules, Scopes, StateStore, StoreError, SystemClock},
+    accounts::Accounts,
+    core::{AuthError, Clock, ScopeRules, Scopes, StoreError, SystemClock},
     google::{CacheOptions, Endpoints, ServiceFactory},
     grants::Grants,
     provider::{CredentialManager, Provider, ProviderClient, RefreshOptions, http_client},
     sessions::Sessions,
-    store::{MemoryState, StateDb, StorageMode, open_credentials, seal::Keyring},
 };
-use axum::{Router, extract::Request, response::IntoResponse};
+use axum::Router;
 use tokio::net::TcpListener;
-use tower_service::Service;
 use tracing::{error, info, warn};
 use url::Url;
 
 use crate::{
-    AuthorizationServer, Parts, ServerOptions,
-    config::{Config, ConfigError, Sources},
+    AuthorizationServer, DocumentOptions, Parts, ServerOptions,
+    config::{Config, ConfigError, CredentialKind, Sources},
 };
 
-pub use edge::stop_signal;
+pub use edge::{Front, McpEndpoint, stop_signal};
 pub use google_client::google_client;
 use google_credentials::GoogleCredentials;
+pub use rotation::{KeysInUse, RetireError};
+pub use storage::Storage;
 use tls::Certificates;
 
 /// Why a server cannot start. Each says what to do.
@@ -108,13 +111,7 @@ impl App {
         let Files { google_credentials, certificates } = Files::read(&config).await?;
         let (public_url, resource) = (config.public_url()?, config.resource()?);
 
-        let (keyring, state) = open_state(&config, clock.clone()).await?;
-        let (mode, directory) = (config.storage.mode, config.storage.directory.clone());
-        let for_store = keyring.clone();
-        let credentials = blocking(move || open_credentials(mode, &directory, for_store)).await?;
-        if mode == StorageMode::FilePlaintext {
-            warn!("storage.mode is file_plaintext: whoever reads the folder reads the refresh tokens");
-        }
+        let Storage { keyring, credentials, state, .. } = Storage::open(&config.storage, clock.clone()).await?;
 
         let provider = match &config.providers.google.base_url {
             Some(base) => Provider::google_at(base, google),
@@ -134,6 +131,11 @@ impl App {
 
         let grants = Arc::new(Grants::new(state.clone(), clock.clone(), config.tokens.refresh));
         let sessions = Arc::new(Sessions::new(state.clone(), clock.clone(), config.session.idle));
+        let accounts = Arc::new(Accounts::new(state.clone(), credentials.clone(), clock.clone()));
+        // Whoever linked nothing is served all the same; the next start tries again.
+        if let Err(error) = accounts.recover().await {
+            error!(%error, "linked accounts could not be looked for beside their credentials");
+        }
         let signing = signing::open(&state, &keyring, &clock).await?;
         let parts = Parts {
             state,
@@ -143,15 +145,25 @@ impl App {
             credentials: credentials.clone(),
             grants,
             sessions,
+            accounts: accounts.clone(),
             clock: clock.clone(),
             describe: |scope| authchain::google::registry().describe(scope).map(|known| known.description),
         };
 
-        let options = options(&config, &public_url, &resource)?;
-        let bridge = Arc::new(chain::bridge(&config, &options.default_scopes));
+        let options = options(&config, &public_url, &resource, &clock)?;
+        let mut bridge = chain::bridge(&config, &options.default_scopes);
+        // A service account acts as the caller's own address only: a link was proved once, and nothing would end it there.
+        if config.google.credentials == CredentialKind::Users {
+            bridge = bridge.with_accounts(accounts.clone());
+        }
+        let bridge = Arc::new(bridge);
         let cache = CacheOptions { ttl: config.services.cache_ttl, capacity: config.services.cache_capacity };
         let tokens = google_credentials.source(&config, &credentials, &options.default_scopes, http, clock.clone());
         let services = ServiceFactory::with_clock(tokens.clone(), endpoints, cache, clock)?;
+        let of_unlinked = services.clone();
+        accounts.on_unlink(move |owner, _| {
+            of_unlinked.clear(Some(&owner.user));
+        });
         let sign_in = join(&public_url, "auth")?;
         let toolbox = Toolbox::new(tokens, services, bridge.clone(), rules).sign_in(sign_in.clone());
         let toolbox = Arc::new(toolbox);
@@ -165,7 +177,7 @@ impl App {
         let layer = AuthLayer::new(chain::build(&config, &parts, &options, &bridge).await?)
             .challenge(challenge)
             .toolbox(toolbox.clone());
-        let server = AuthorizationServer::new(parts.clone(), options)?;
+        let server = AuthorizationServer::new(parts.clone(), options)?.with_layer(layer.clone());
 
         let address = SocketAddr::new(config.server.host, config.server.port);
         let tls = certificates.map(|certificates| (certificates, config.tls.handshake_timeout));
@@ -179,7 +191,8 @@ impl App {
     pub async fn check(config: &Config) -> Result<(), StartError> {
         google_client(&config.providers.google)?;
         Files::read(config).await?;
-        options(config, &config.public_url()?, &config.resource()?).map(drop)
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        options(config, &config.public_url()?, &config.resource()?, &clock).map(drop)
     }
 
     /// What clients see of the server's address.
@@ -202,27 +215,22 @@ impl App {
         &self.toolbox
     }
 
-    /// Everything on one router: the MCP endpoint behind the layer, the authorization server and its pages beside it.
-    pub fn router<S>(&self, mcp: S) -> Router
-    where
-        S: Service<Request, Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
-        S::Response: IntoResponse + 'static,
-        S::Future: Send + 'static,
-    {
-        let guarded = edge::guarded(&self.mcp_path, mcp, self.layer.clone());
-        edge::around(self.server.router().merge(guarded), &self.public_url)
+    /// The whole server as one tower service: the MCP endpoint behind the layer, the authorization server and its pages
+    /// beside it.
+    pub fn service<M: McpEndpoint>(&self, mcp: M) -> Front<M> {
+        Front::new(&self.public_url, &self.mcp_path, mcp, &self.layer, self.server.router())
+    }
+
+    /// The same, to be merged into a router of one's own.
+    pub fn router<M: McpEndpoint>(&self, mcp: M) -> Router {
+        Router::new().fallback_service(self.service(mcp))
     }
 
     /// Listens on the configured address until Ctrl-C or SIGTERM; requests that are under way have five more seconds.
     ///
     /// # Errors
     /// [`StartError::Listen`] when the address is taken or not ours.
-    pub async fn serve<S>(self, mcp: S) -> Result<(), StartError>
-    where
-        S: Service<Request, Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
-        S::Response: IntoResponse + 'static,
-        S::Future: Send + 'static,
-    {
+    pub async fn serve<M: McpEndpoint>(self, mcp: M) -> Result<(), StartError> {
         let address = self.address;
         let listener = TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })?;
         info!(mcp_url = %format!("{}{}", self.public_url.as_str().trim_end_matches('/'), self.mcp_path), "listening");
@@ -233,28 +241,23 @@ impl App {
     ///
     /// # Errors
     /// [`StartError::Io`] when the listener fails.
-    pub async fn serve_on<S>(
+    pub async fn serve_on<M: McpEndpoint>(
         self,
         listener: TcpListener,
-        mcp: S,
+        mcp: M,
         stop: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), StartError>
-    where
-        S: Service<Request, Error = std::convert::Infallible> + Clone + Send + Sync + 'static,
-        S::Response: IntoResponse + 'static,
-        S::Future: Send + 'static,
-    {
-        let router = self.router(mcp);
+    ) -> Result<(), StartError> {
+        let service = self.service(mcp);
         let rotation = tokio::spawn(signing::keep_rotating(self.parts.clone()));
         let served = match self.tls {
             Some((certificates, patience)) => {
                 let listener = certificates.listen(listener, patience)?;
                 let fresh = tokio::spawn(certificates.keep_fresh());
-                let served = listen::serve_until(listener, router, stop).await;
+                let served = listen::serve_until(listener, service, stop).await;
                 fresh.abort();
                 served
             }
-            None => listen::serve_until(listener, router, stop).await,
+            None => listen::serve_until(listener, service, stop).await,
         };
         rotation.abort();
         // A token that was refreshed while the disk was full is still only in memory.
@@ -282,30 +285,12 @@ impl Files {
     }
 }
 
-/// `memory_only` means that nothing ever touches the disk: neither keys nor state.
-async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> Result<(Keyring, Arc<dyn StateStore>), StartError> {
-    if config.storage.mode == StorageMode::MemoryOnly {
-        return Ok((Keyring::ephemeral(), Arc::new(MemoryState::new(clock))));
-    }
-    let directory = config.storage.directory.clone();
-    let (keyring, state) = blocking(move || {
-        let keyring = Keyring::open_or_create(&directory.join(".auth_encryption_key"))?;
-        Ok((keyring, StateDb::open(&directory.join("state.db"), clock)?))
-    })
-    .await?;
-    Ok((keyring, Arc::new(state)))
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(StoreError::unavailable("opening the store", error)),
-    }
-}
-
-fn options(config: &Config, public_url: &Url, resource: &Url) -> Result<ServerOptions, StartError> {
+fn options(
+    config: &Config,
+    public_url: &Url,
+    resource: &Url,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServerOptions, StartError> {
     let registry = config.google.registry();
     let named = registry.resolve_all(config.providers.google.scopes.iter().map(String::as_str));
     let scopes: Scopes = named.map_err(|error| ConfigError {
@@ -324,6 +309,14 @@ fn options(config: &Config, public_url: &Url, resource: &Url) -> Result<ServerOp
         client_life: config.clients.public_life,
         client_secret_life: config.clients.secret_life,
         editor_schemes: config.clients.editor_schemes.clone(),
+        documents: DocumentOptions {
+            accept: config.clients.metadata_documents,
+            allow_loopback: config.clients.documents_on_loopback,
+        },
+        registered: clients::registered(config)?,
+        grants: clients::grants(config, clock)?,
+        dpop: config.grants.dpop,
+        limits: clients::limits(config),
         allow_public_http: config.server.allow_plain_http,
         ..ServerOptions::new(public_url.clone(), resource.clone())
     })

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use authchain::{
     core::{AuthError, Clock, Expect, Namespace, StateKey, StateStore, StoreError, Version, Versioned},
     jwt::{Algorithm, KeyError, Rotation, SigningKeys},
-    store::seal::Keyring,
+    store::seal::{KeyId, Keyring, recipients},
 };
 use tracing::{error, info};
 
@@ -13,6 +13,7 @@ use crate::Parts;
 
 const KEYS: Namespace = Namespace("signing-keys");
 const ASSOCIATED: &[u8] = b"authchain signing keys";
+const WHAT: &str = "the signing keys in the state store";
 const LOOK_EVERY: Duration = Duration::from_secs(600);
 
 fn key() -> StateKey {
@@ -73,9 +74,26 @@ async fn look(parts: &Parts) -> Result<(), AuthError> {
     }
 }
 
+/// The keys that the stored signing keys open with; `None` where there are none.
+pub(super) async fn sealed_with(state: &Arc<dyn StateStore>) -> Result<Option<Vec<KeyId>>, StoreError> {
+    Ok(state.get(&key()).await?.map(|sealed| recipients(&sealed.value)))
+}
+
+/// Seals the stored signing keys for the primary key, unless they are. A server that rotates them meanwhile seals them so
+/// itself.
+pub(super) async fn reseal(state: &Arc<dyn StateStore>, keyring: &Keyring) -> Result<bool, StoreError> {
+    let Some(stored) = state.get(&key()).await? else { return Ok(false) };
+    let Some(fresh) = keyring.rewrap(ASSOCIATED, &stored.value, WHAT)? else { return Ok(false) };
+    match state.put(&key(), &fresh, Duration::MAX, Expect::Version(stored.version)).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 async fn read(state: &Arc<dyn StateStore>, keyring: &Keyring) -> Result<Option<Versioned<SigningKeys>>, AuthError> {
     let Some(sealed) = state.get(&key()).await? else { return Ok(None) };
-    let bytes = keyring.open(ASSOCIATED, &sealed.value, "the signing keys in the state store")?;
+    let bytes = keyring.open(ASSOCIATED, &sealed.value, WHAT)?;
     let keys = SigningKeys::from_bytes(&bytes).map_err(unusable)?;
     Ok(Some(Versioned { value: keys, version: sealed.version }))
 }
@@ -86,6 +104,8 @@ async fn write(
     keys: &SigningKeys,
     expect: Expect,
 ) -> Result<Version, StoreError> {
+    // A new primary key may have been made, and the old one retired: what is written now must open with what there is now.
+    keyring.refresh()?;
     let sealed = keyring.seal(ASSOCIATED, &keys.to_bytes())?;
     state.put(&key(), &sealed, Duration::MAX, expect).await
 }

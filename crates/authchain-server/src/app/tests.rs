@@ -16,7 +16,7 @@ use aws_lc_rs::{
 use axum::{
     Extension, Form, Json,
     body::{Body, to_bytes},
-    extract::State,
+    extract::{Request, State},
     routing::{any, post},
 };
 use base64::{

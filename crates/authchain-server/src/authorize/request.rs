@@ -30,6 +30,9 @@ pub(crate) struct AuthorizeRequest {
     pub(crate) scopes: Scopes,
     /// For an id token (OpenID Connect Core 1.0, section 3.1.2.1).
     pub(crate) nonce: Option<String>,
+    /// The key that the code, and what it gives, is bound to (RFC 9449, section 10).
+    #[serde(default)]
+    pub(crate) bound_to: Option<String>,
     /// Which account the client suggests; a hint for the provider's page and nothing more.
     pub(crate) login_hint: Option<Email>,
 }
@@ -59,7 +62,7 @@ pub(super) async fn read(server: &Shared, params: &Params) -> Result<(AuthorizeR
     };
     let state = params.one("state").map_err(unreadable)?.map(str::to_owned);
     match rest(server, params) {
-        Ok((challenge, scopes, nonce)) => {
+        Ok(Rest { challenge, scopes, nonce, bound_to }) => {
             let request = AuthorizeRequest {
                 client: client.id.clone(),
                 client_name: client.metadata.name().into(),
@@ -68,6 +71,7 @@ pub(super) async fn read(server: &Shared, params: &Params) -> Result<(AuthorizeR
                 challenge,
                 scopes,
                 nonce,
+                bound_to,
                 login_hint: params.one("login_hint").ok().flatten().and_then(|hint| Email::new(hint).ok()),
             };
             Ok((request, client))
@@ -78,7 +82,12 @@ pub(super) async fn read(server: &Shared, params: &Params) -> Result<(AuthorizeR
     }
 }
 
-type Rest = (String, Scopes, Option<String>);
+struct Rest {
+    challenge: String,
+    scopes: Scopes,
+    nonce: Option<String>,
+    bound_to: Option<String>,
+}
 
 /// Everything whose fault the client is told by a redirect (RFC 6749, section 4.1.2.1; RFC 8707, section 2).
 fn rest(server: &Shared, params: &Params) -> Result<Rest, (&'static str, String)> {
@@ -110,6 +119,12 @@ fn rest(server: &Shared, params: &Params) -> Result<Rest, (&'static str, String)
         return Err(("invalid_target", format!("this server gives access to {} only", server.urls.resource)));
     }
     let nonce = one("nonce")?.map(str::to_owned);
+    // Where DPoP is off the parameter is one of those that nobody knows, and those are ignored.
+    let bound_to = one("dpop_jkt")?.filter(|_| server.dpop.is_some());
+    if bound_to.is_some_and(|key| from_base64url(key).is_none_or(|hash| hash.len() != 32)) {
+        return Err(invalid("dpop_jkt is not the base64url of a SHA-256"));
+    }
+    let bound_to = bound_to.map(str::to_owned);
     let too_long = |text: Option<&str>| text.is_some_and(|text| text.len() > MAX_ECHOED);
     if too_long(nonce.as_deref()) || too_long(one("state")?) {
         return Err(invalid("state and nonce have at most 4096 characters"));
@@ -120,6 +135,6 @@ fn rest(server: &Shared, params: &Params) -> Result<Rest, (&'static str, String)
         Some(prompt) if prompt.split(' ').any(|p| p == "none") => {
             Err(("consent_required", "this server asks for consent every time".into()))
         }
-        _ => Ok((challenge.to_owned(), scopes, nonce)),
+        _ => Ok(Rest { challenge: challenge.to_owned(), scopes, nonce, bound_to }),
     }
 }

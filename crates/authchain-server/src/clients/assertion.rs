@@ -9,7 +9,12 @@ use authchain::{
 };
 
 use super::Client;
-use crate::{errors::OAuthError, keys::from_base64url, once, server::{Shared, path}};
+use crate::{
+    errors::OAuthError,
+    keys::from_base64url,
+    once,
+    server::{Shared, path},
+};
 
 /// The one type of assertion (RFC 7523, section 2.2).
 pub(super) const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

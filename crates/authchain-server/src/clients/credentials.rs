@@ -59,7 +59,7 @@ enum Proof {
 /// # Errors
 /// `invalid_client` (401) for an unknown client, a wrong or missing proof, or a proof where there should be none: clients
 /// forget their registration then and register anew. `invalid_request` for two ways of proving at once that differ. 503
-/// where that cannot be told now.
+/// where that cannot be told now, 429 where a client asks too often.
 pub(crate) async fn authenticate(server: &Shared, headers: &HeaderMap, params: &Params) -> Result<Client, OAuthError> {
     let shown = shown(headers, params)?;
     let refuse = |client: Option<&Client>, why: &str| {
@@ -84,13 +84,17 @@ pub(crate) async fn authenticate(server: &Shared, headers: &HeaderMap, params: &
         (Proof::Nothing, metadata) if metadata.has_secret() => "the client secret is missing",
         (Proof::Secret(secret), metadata) if metadata.has_secret() => {
             if has_secret(server, &client, secret.expose()) {
+                server.limits.count_client(client.id.as_str())?;
                 return Ok(client);
             }
             "the client secret is wrong"
         }
         (Proof::Assertion(_), metadata) if metadata.has_secret() => "the client has a secret and does not sign",
         (Proof::Assertion(assertion), _) => match assertion::verify(server, &client, assertion.expose()).await {
-            Ok(()) => return Ok(client),
+            Ok(()) => {
+                server.limits.count_client(client.id.as_str())?;
+                return Ok(client);
+            }
             Err(Unproven::Wrong(why)) => why,
             Err(Unproven::Failed(error)) => return Err(error),
         },

@@ -82,7 +82,9 @@ pub(super) fn address(id: &str) -> Option<Result<Url, &'static str>> {
     }
     Some(match Url::parse(id) {
         Err(_) => Err("its address is not a URL"),
-        Ok(url) if url.as_str() != id => Err("its address is not in normal form (lower case, no dot segments, no default port)"),
+        Ok(url) if url.as_str() != id => {
+            Err("its address is not in normal form (lower case, no dot segments, no default port)")
+        }
         Ok(url) if url.path() == "/" => Err("its address has no path"),
         Ok(url) if url.fragment().is_some() => Err("its address has a fragment"),
         Ok(url) if !url.username().is_empty() || url.password().is_some() => Err("its address has a user name"),
@@ -118,7 +120,9 @@ impl Inner {
             entry.asked_at = now.0;
             match (&entry.copy, &entry.failed) {
                 (Some(copy), _) if now < copy.fresh_until => return Ok(copy.clone()),
-                (copy, Some((refusal, until))) if now < *until => return last_good(copy.as_ref(), refusal.clone(), now),
+                (copy, Some((refusal, until))) if now < *until => {
+                    return last_good(copy.as_ref(), refusal.clone(), now);
+                }
                 _ => {}
             }
             entry.flight.get_or_insert_with(|| self.start(url)).clone()

@@ -20,6 +20,7 @@ use std::{borrow::Cow, time::Duration};
 use authchain::core::{AuthError, ClientId, Expect, Namespace, StateKey, StoreError, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use assertion::audiences as assertion_audiences;
 pub(crate) use configured::check as check_configured;
 pub use configured::{ClientProof, RegisteredClient, Workload};
 pub(crate) use credentials::authenticate;
@@ -128,16 +129,13 @@ impl Client {
         if client.changes.deleted || expired { Err(NoClient::Unknown) } else { Ok(client) }
     }
 
-    async fn of_document(
-        server: &Shared,
-        id: &str,
-        address: Result<url::Url, &'static str>,
-    ) -> Result<Self, NoClient> {
+    async fn of_document(server: &Shared, id: &str, address: Result<url::Url, &'static str>) -> Result<Self, NoClient> {
         if !server.options.documents.accept {
             return Err(NoClient::Unknown);
         }
         let url = address.map_err(|rule| NoClient::BadDocument(rule.into()))?;
-        let id = ClientId::new(id).map_err(|_| NoClient::BadDocument("its address is longer than 1024 bytes".into()))?;
+        let id =
+            ClientId::new(id).map_err(|_| NoClient::BadDocument("its address is longer than 1024 bytes".into()))?;
         let metadata = server.documents.read(&url).await?;
         let host = url.host_str().unwrap_or_default().to_owned();
         Ok(Self::unchanging(id, metadata, Kind::Document(host)))

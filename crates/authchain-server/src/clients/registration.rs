@@ -98,9 +98,19 @@ pub(crate) async fn update(
     if body.get("client_id").is_some_and(|named| named.as_str() != Some(&id)) {
         return Err(OAuthError::invalid_request("client_id in the body is not the one in the address"));
     }
+    // RFC 7592, section 2.2: a client may repeat its secret, and may not choose one.
+    if let Some(repeated) = body.get("client_secret") {
+        let own = secret_of(&server.keys.client_secrets, &client.id);
+        let same = repeated.as_str().is_some_and(|text| client.metadata.has_secret() && Secret::new(text) == own);
+        if !same {
+            return Err(OAuthError::invalid_request("client_secret in the body is not the client's"));
+        }
+    }
     let metadata = Metadata::read(&body, &server.options)?;
     if proof(&metadata) != proof(&client.metadata) {
-        return Err(bad_metadata("a client cannot change how it proves itself, but between basic and post: register a new one"));
+        return Err(bad_metadata(
+            "a client cannot change how it proves itself, but between basic and post: register a new one",
+        ));
     }
     let scope = registered_scope(&body, &server.options)?;
     let changes =

@@ -99,12 +99,12 @@ pub(super) fn apply(settings: &mut Settings, variables: &[(String, String)]) -> 
             settings.set(key, text.into(), from(name))?;
         }
     }
-    if settings.is_default("google.gcloud_directory")
-        && let Some(folder) = value("APPDATA")
-            .map(|data| format!("{data}\\gcloud"))
-            .or_else(|| value("HOME").map(|home| format!("{home}/.config/gcloud")))
-    {
-        settings.set("google.gcloud_directory", folder.as_str().into(), from("HOME"))?;
+    if settings.is_default("google.gcloud_directory") {
+        let windows = value("APPDATA").map(|data| ("APPDATA", format!("{data}\\gcloud")));
+        let folder = windows.or_else(|| value("HOME").map(|home| ("HOME", format!("{home}/.config/gcloud"))));
+        if let Some((name, folder)) = folder {
+            settings.set("google.gcloud_directory", folder.as_str().into(), from(name))?;
+        }
     }
     let mut notices: Vec<String> = NEVER
         .iter()
@@ -158,13 +158,13 @@ pub(super) fn contradictions(settings: &Settings, variables: &[(String, String)]
     let public = settings.text("server.public_url");
     if Url::parse(&public).is_ok_and(|public| public.origin() != uri.origin()) {
         let origin = settings.origin("server.public_url");
-        return refuse(format!("it contradicts `server.public_url`, which {origin} sets to {public}"));
+        return refuse(format!("it contradicts `server.public_url`, which is {public} (from {origin})"));
     }
     let local = settings.text("server.host").parse().is_ok_and(|host: std::net::IpAddr| host.is_loopback());
     let port = settings.text("server.port");
     if local && is_loopback(&uri) && uri.port_or_known_default().map(|port| port.to_string()) != Some(port.clone()) {
         let origin = settings.origin("server.port");
-        return refuse(format!("it contradicts `server.port`, which {origin} sets to {port}"));
+        return refuse(format!("it contradicts `server.port`, which is {port} (from {origin})"));
     }
     Ok(())
 }

@@ -8,8 +8,9 @@ mod validate;
 
 pub use load::{ConfigError, Sources};
 pub use sections::{
-    ChainSection, ClientsSection, CompatSection, Config, CredentialKind, DevSection, GoogleApisSection, GoogleSection,
-    IssuerSection, JwtSection, LocalSection, LogFormat, LogSection, Providers, RefreshSection, ServerSection,
-    ServicesSection, SessionSection, StorageSection, TlsSection, TokensSection,
+    AssertionIssuerSection, ChainSection, ClientsSection, CompatSection, Config, CredentialKind, DevSection,
+    GoogleApisSection, GoogleSection, GrantsSection, IssuerSection, JwtSection, LimitsSection, LocalSection, LogFormat,
+    LogSection, Providers, RefreshSection, RegisteredSection, ServerSection, ServicesSection, SessionSection,
+    StorageSection, TlsSection, TokensSection,
 };
 pub use settings::Setting;

@@ -8,15 +8,16 @@ use std::{
 };
 
 use authchain::{
-    core::{Email, Secret, Tier},
+    core::{ClientId, Email, Secret, Tier},
     google::{GoogleScopes, GroupEdition},
     jwt::Algorithm,
-    store::StorageMode,
+    store::{Encryption, StorageMode},
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use url::Url;
 
 use super::ConfigError;
+use crate::Network;
 
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Config {
     pub session: SessionSection,
     pub tokens: TokensSection,
     pub clients: ClientsSection,
+    pub grants: GrantsSection,
+    pub limits: LimitsSection,
     pub providers: Providers,
     pub google: GoogleApisSection,
     pub services: ServicesSection,
@@ -96,6 +99,14 @@ pub struct StorageSection {
     #[serde(deserialize_with = "from_text")]
     pub mode: StorageMode,
     pub directory: PathBuf,
+    #[serde(deserialize_with = "secret")]
+    pub url: Option<Secret>,
+    pub encryption: Encryption,
+    #[serde(deserialize_with = "unless_empty")]
+    pub key_file: Option<PathBuf>,
+    pub keys: Vec<Secret>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub key_command: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -128,6 +139,66 @@ pub struct ClientsSection {
     pub public_life: Duration,
     #[serde(deserialize_with = "duration")]
     pub secret_life: Duration,
+    pub metadata_documents: bool,
+    pub documents_on_loopback: bool,
+    pub registered: Vec<RegisteredSection>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisteredSection {
+    pub id: ClientId,
+    pub name: String,
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    #[serde(default)]
+    pub secret: Option<Secret>,
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
+    #[serde(default)]
+    pub jwks_url: Option<Url>,
+    #[serde(default)]
+    pub jwks: Option<String>,
+    #[serde(default)]
+    pub client_credentials: bool,
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    #[serde(default)]
+    pub introspection: bool,
+    #[serde(default)]
+    pub workload_issuer: Option<String>,
+    #[serde(default)]
+    pub workload_subject: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantsSection {
+    pub client_credentials: bool,
+    pub dpop: bool,
+    pub enterprise_issuers: Vec<AssertionIssuerSection>,
+    pub workload_issuers: Vec<AssertionIssuerSection>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssertionIssuerSection {
+    pub issuer: String,
+    pub jwks_url: Url,
+    #[serde(deserialize_with = "list_from_text")]
+    pub algorithms: Vec<Algorithm>,
+    #[serde(default)]
+    pub domains: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsSection {
+    pub registrations_per_minute: u32,
+    pub token_requests_per_minute: u32,
+    pub client_token_requests_per_minute: u32,
+    #[serde(deserialize_with = "list_from_text")]
+    pub trusted_proxies: Vec<Network>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

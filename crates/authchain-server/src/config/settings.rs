@@ -10,7 +10,8 @@ const DEFAULTS: &str = include_str!("../../../../config/default.toml");
 const FROM_DEFAULTS: &str = "the defaults";
 
 /// Keys whose values are never shown.
-const SECRETS: &[&str] = &["providers.google.client_secret", "google.access_token"];
+const SECRETS: &[&str] =
+    &["providers.google.client_secret", "google.access_token", "clients.registered", "storage.keys", "storage.url"];
 
 /// One key of the configuration as it is, for people who wonder why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Settings {
     /// All of it, in the order of the keys, without secrets.
     pub(super) fn show(&self) -> Vec<Setting> {
         let shown = |key: &str, value: &Value| match written(value) {
-            value if value != "\"\"" && SECRETS.contains(&key) => "(hidden)".into(),
+            value if value != "\"\"" && value != "[]" && SECRETS.contains(&key) => "(hidden)".into(),
             value => value,
         };
         let line = |(key, (value, origin)): (&String, &(Value, String))| Setting {

@@ -1,5 +1,6 @@
 //! Contradictions between keys, and options that weaken where they must not.
 
+use authchain::store::{Encryption, StorageMode};
 use url::{Host, Url};
 
 use super::{Config, ConfigError, CredentialKind};
@@ -33,11 +34,33 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if config.dev.accept_dev_keys && !local_only {
         return Err(ConfigError::at("dev.accept_dev_keys", "dev keys are accepted on a loopback address only"));
     }
+    if config.clients.documents_on_loopback && !local_only {
+        return Err(ConfigError::at("clients.documents_on_loopback", "it is possible on a loopback address only"));
+    }
     if config.local.user.is_some() && !local_only {
         return Err(ConfigError::at("local.user", "one trusted local user is possible on a loopback address only"));
     }
     tls(config)?;
+    storage(config)?;
     google(config)
+}
+
+/// One source of keys, and a database where one is needed.
+fn storage(config: &Config) -> Result<(), ConfigError> {
+    let storage = &config.storage;
+    if storage.mode == StorageMode::Postgres && storage.url.is_none() {
+        return Err(ConfigError::at("storage.url", "it is needed with mode postgres: postgresql://user@host/database"));
+    }
+    let sources = [storage.key_file.is_some(), !storage.keys.is_empty(), storage.key_command.is_some()];
+    if sources.into_iter().filter(|set| *set).count() > 1 {
+        let why = "keys come from one place: key_file, keys or key_command";
+        return Err(ConfigError::at("storage.keys", why));
+    }
+    if storage.encryption == Encryption::Fernet && storage.mode == StorageMode::Postgres {
+        let why = "fernet is for files that an earlier program reads; a database holds the sealed format";
+        return Err(ConfigError::at("storage.encryption", why));
+    }
+    Ok(())
 }
 
 /// The certificate and its key, and a public URL that agrees.
@@ -132,6 +155,9 @@ mod tests {
         let public = ("server.public_url", "https://mcp.example.com");
         assert_eq!(refused(&[public, ("dev.accept_dev_keys", "true")]).as_deref(), Some("dev.accept_dev_keys"));
         assert_eq!(refused(&[public, ("local.user", "ann@example.com")]).as_deref(), Some("local.user"));
+        let loopback = ("clients.documents_on_loopback", "true");
+        assert_eq!(refused(&[public, loopback]).as_deref(), Some("clients.documents_on_loopback"));
+        assert_eq!(refused(&[loopback]), None);
         assert_eq!(refused(&[("dev.accept_dev_keys", "true"), ("local.user", "ann@example.com")]), None);
     }
 
@@ -146,6 +172,20 @@ mod tests {
         assert_eq!(refused(&plain).as_deref(), Some("server.public_url"));
         let config = files.iter().fold(Sources::new(), |sources, (key, value)| sources.set(key, value, "--test"));
         assert_eq!(config.load().unwrap().public_url().unwrap().as_str(), "https://127.0.0.1:8002/");
+    }
+
+    #[test]
+    fn keys_come_from_one_place_and_a_database_has_an_address() {
+        let (file, command) = (("storage.key_file", "a"), ("storage.key_command", "true"));
+        assert_eq!(refused(&[file, command]).as_deref(), Some("storage.keys"));
+        assert_eq!(refused(&[("storage.keys", "one,two"), command]).as_deref(), Some("storage.keys"));
+        assert_eq!(refused(&[command]), None);
+        let (postgres, url) = (("storage.mode", "postgres"), ("storage.url", "postgresql://localhost/x"));
+        assert_eq!(refused(&[postgres]).as_deref(), Some("storage.url"));
+        assert_eq!(refused(&[postgres, url]), None);
+        let fernet = ("storage.encryption", "fernet");
+        assert_eq!(refused(&[fernet]), None);
+        assert_eq!(refused(&[postgres, url, fernet]).as_deref(), Some("storage.encryption"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     clients::AuthMethod,
     scopes,
     server::{Shared, path},
+    token,
 };
 
 /// The document behind what follows `/.well-known/`: one of three names, alone or with the path of the issuer or of the MCP
@@ -37,13 +38,21 @@ fn protected_resource(server: &Shared) -> Value {
         .into_iter()
         .filter(|scope| *scope != "offline_access")
         .collect();
-    json!({
+    let mut document = json!({
         "resource": server.urls.resource,
         "resource_name": options.name,
         "authorization_servers": [server.urls.issuer],
         "scopes_supported": scopes,
         "bearer_methods_supported": ["header"],
-    })
+    });
+    if let (Some(fields), true) = (document.as_object_mut(), server.dpop.is_some()) {
+        fields.insert("dpop_signing_alg_values_supported".into(), json!(algorithms()));
+    }
+    document
+}
+
+fn algorithms() -> Vec<&'static str> {
+    Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect()
 }
 
 /// RFC 8414, section 2.
@@ -51,28 +60,41 @@ fn authorization_server(server: &Shared) -> Value {
     let (options, at) = (&server.options, |path: &str| server.urls.at(path));
     let methods = [AuthMethod::None, AuthMethod::Post, AuthMethod::Basic, AuthMethod::PrivateKeyJwt];
     let methods = methods.map(AuthMethod::word);
-    let signed_with: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.as_str()).collect();
-    json!({
+    let signed_with = algorithms();
+    let mut document = json!({
         "issuer": server.urls.issuer,
         "authorization_endpoint": at(path::AUTHORIZE),
         "token_endpoint": at(path::TOKEN),
         "registration_endpoint": at(path::REGISTER),
         "revocation_endpoint": at(path::REVOKE),
+        "introspection_endpoint": at(path::INTROSPECT),
         "jwks_uri": at(path::JWKS),
         "scopes_supported": scopes::announced(&options.scopes_supported, &options.default_scopes),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": token::grant_types(server),
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": signed_with,
         "revocation_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_signing_alg_values_supported": signed_with,
+        "introspection_endpoint_auth_methods_supported": methods.iter().filter(|m| **m != "none").collect::<Vec<_>>(),
+        "introspection_endpoint_auth_signing_alg_values_supported": signed_with,
         "client_id_metadata_document_supported": options.documents.accept,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "protected_resources": [server.urls.resource],
         "ui_locales_supported": ["en", "de"],
-    })
+    });
+    if let Some(fields) = document.as_object_mut() {
+        if server.dpop.is_some() {
+            fields.insert("dpop_signing_alg_values_supported".into(), json!(signed_with));
+        }
+        if !options.grants.enterprise.is_empty() {
+            let profiles = json!(["urn:ietf:params:oauth:grant-profile:id-jag"]);
+            fields.insert("authorization_grant_profiles_supported".into(), profiles);
+        }
+    }
+    document
 }
 
 /// OpenID Connect Discovery 1.0, section 3: the same, and what an id token is like. Clients that look here must find the

@@ -1,6 +1,9 @@
 //! Who signed in at this browser. It opens the pages of this server and nothing else: no tool accepts this cookie.
 
-use authchain::core::{AuthError, Email, Expect, Namespace, ProviderId, StateKey, StoreError, UserId};
+use authchain::{
+    accounts::Account,
+    core::{AuthError, Email, Expect, Namespace, ProviderId, StateKey, StoreError, UserId},
+};
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +77,12 @@ impl BrowserSession {
         base64url(server.keys.forms.tag(&[b"csrf", self.id.as_bytes()]))
     }
 
-    /// The person.
+    /// The person, by the account that they signed in with.
+    pub(super) fn person(&self) -> Account {
+        Account { provider: self.provider.clone(), user: self.user() }
+    }
+
+    /// The person's id.
     pub(super) fn user(&self) -> UserId {
         UserId::from(&self.email)
     }

@@ -1,12 +1,21 @@
 //! Sign-in for people without a client that speaks OAuth: `/auth` on this computer's browser, and session tokens for
 //! programs that cannot sign in by themselves.
 
+mod accounts;
 mod browser_session;
+mod more;
 mod sessions;
 
 use std::sync::Arc;
 
-use authchain::core::{AuthError, CredentialKey, CredentialStatus, Email, Scopes, UserId};
+pub(crate) use accounts::{
+    ask_for_link, link_page, list as accounts, switch as switch_account, unlink as unlink_account,
+    unlink_form as unlink_account_form, unlink_page,
+};
+use authchain::{
+    accounts::{Account, SetUp},
+    core::{AuthError, Email, Scopes, StoreError},
+};
 use axum::{
     body::Bytes,
     extract::{RawQuery, State},
@@ -28,12 +37,13 @@ use crate::{
     pages::{self, ErrorPage, Language, Problem},
     params::Params,
     server::{Shared, path},
-    ticket::{self, BadTicket, Purpose},
+    ticket::{self, BadTicket, More, Purpose},
     upstream::{self, Decision, Outcome},
 };
 
 /// `GET /auth`: says who is signed in at this browser, or offers to sign in. `?account=` names the account that is expected;
-/// `?another=1` offers it in any case. A program that asks for JSON learns the same.
+/// `?another=1` offers it in any case; `?scopes=` asks for these beside what is there, for the client's grant or session
+/// `?grant=` too. A program that asks for JSON learns who is signed in.
 pub(crate) async fn page(State(server): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let language = Language::of(&headers);
     let error = ErrorPage::new(&server, language);
@@ -52,7 +62,16 @@ pub(crate) async fn page(State(server): State<Arc<Shared>>, RawQuery(query): Raw
     if wants_json(&headers) {
         return status(&server, signed_in.as_ref().map(|(session, _)| session), expected.as_ref());
     }
+    let asked = match more::asked(&server, &headers, &params, expected).await {
+        Ok(asked) => asked,
+        Err(more::Refused::NotOffered(names)) => {
+            let why = format!("this server does not offer {names}");
+            return error.plain(StatusCode::BAD_REQUEST, &Problem::BadRequest(why));
+        }
+        Err(more::Refused::Failure(failure)) => return error.failure(&failure),
+    };
     if let Some((session, granted)) = &signed_in
+        && asked.is_plain()
         && !matches!(params.one("another"), Ok(Some(_)))
     {
         let shown = pages::SignedIn {
@@ -63,15 +82,33 @@ pub(crate) async fn page(State(server): State<Arc<Shared>>, RawQuery(query): Raw
         };
         return pages::signed_in(&server, language, &shown);
     }
-    let scopes = server.options.default_scopes.clone();
-    match ticket::issue(&server, Purpose::Local { expected: expected.clone(), scopes }) {
+    offer(&server, &error, language, asked)
+}
+
+/// The page that offers a sign-in, with its ticket.
+fn offer(server: &Shared, error: &ErrorPage<'_>, language: Language, asked: more::Asked) -> Response {
+    let more::Asked { expected, scopes, named, link, more, client } = asked;
+    let owner = link.clone();
+    match ticket::issue(server, Purpose::Local { expected: expected.clone(), scopes, link, more }) {
         Ok(issued) => {
-            let mut response = pages::sign_in(&server, language, expected.as_ref(), &issued.sealed);
+            let shown = pages::SignIn {
+                expected: expected.as_ref(),
+                asked: named.as_ref(),
+                owner: owner.as_ref(),
+                client: client.as_deref(),
+                ticket: &issued.sealed,
+            };
+            let mut response = pages::sign_in(server, language, &shown);
             response.headers_mut().append(SET_COOKIE, issued.cookie);
             response
         }
         Err(failure) => error.failure(&failure),
     }
+}
+
+/// Whether this is the person who is signed in at the browser that sends these headers.
+pub(crate) async fn is_signed_in(server: &Shared, headers: &HeaderMap, person: &Account) -> Result<bool, StoreError> {
+    Ok(BrowserSession::of(server, headers).await?.is_some_and(|session| session.person() == *person))
 }
 
 /// The person who is signed in at this browser, with what the provider granted, if their credential can still be used.
@@ -84,13 +121,11 @@ async fn signed_in_here(
     if expected.is_some_and(|expected| *expected != session.email) {
         return Ok(None);
     }
-    let key = CredentialKey::new(session.provider.clone(), UserId::from(&session.email));
-    let usable = server.parts.credentials.credential(&key).await?.filter(|credential| {
-        credential.status == CredentialStatus::Active
-            && (credential.refresh_token.is_some()
-                || credential.usable_access_token(server.parts.clock.now(), std::time::Duration::ZERO).is_some())
-    });
-    Ok(usable.map(|credential| (session, credential.scopes)))
+    let accounts = server.parts.accounts.list(&session.person()).await?;
+    let own = accounts.into_iter().filter(|account| account.primary).flat_map(|account| account.credentials);
+    let usable: Vec<_> = own.filter(|credential| credential.status != SetUp::NeedsSignIn).collect();
+    let granted = usable.iter().fold(Scopes::none(), |all, credential| all.union(&credential.scopes));
+    Ok((!usable.is_empty()).then_some((session, granted)))
 }
 
 fn status(server: &Shared, session: Option<&BrowserSession>, expected: Option<&Email>) -> Response {
@@ -134,10 +169,28 @@ pub(crate) async fn start(State(server): State<Arc<Shared>>, headers: HeaderMap,
     }
 }
 
-/// Back from the provider: this browser remembers who signed in.
-pub(crate) async fn signed_in(server: &Shared, email: &Email) -> Result<Response, AuthError> {
+/// Back from the provider. An account that was linked is shown among the others; whoever signed in for themselves is
+/// remembered by this browser.
+pub(crate) async fn came_back(
+    server: &Shared,
+    email: &Email,
+    linked_to: Option<&Account>,
+    more: Option<&More>,
+    granted: &Scopes,
+) -> Result<Response, AuthError> {
+    if let Some(more) = more {
+        more::give(server, more, granted).await?;
+    }
+    let address = |path: &str, parameter: &str, value: &str| {
+        let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        format!("{}?{parameter}={value}", server.urls.link(path))
+    };
+    if let Some(owner) = linked_to {
+        Event::new(What::AccountLinked).who(owner.user.as_str()).account(email.as_str()).allowed();
+        return Ok(pages::go_to(&address(path::ACCOUNTS, "linked", email.as_str())));
+    }
     let cookie = BrowserSession::begin(server, email).await?;
-    let mut response = pages::go_to(&format!("{}?done=1", server.urls.link(path::LOCAL)));
+    let mut response = pages::go_to(&address(path::LOCAL, "done", "1"));
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)
 }

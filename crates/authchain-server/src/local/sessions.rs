@@ -107,6 +107,6 @@ async fn finish(server: &Shared, session: &BrowserSession, id: &str) -> Result<b
     Ok(ended)
 }
 
-fn not_signed_in() -> OAuthError {
+pub(super) fn not_signed_in() -> OAuthError {
     OAuthError::new(StatusCode::UNAUTHORIZED, "login_required", "nobody is signed in at this browser")
 }

@@ -63,7 +63,11 @@ async fn n05_an_address_that_is_a_private_number_is_not_fetched() {
 async fn n05_a_name_that_leads_inside_is_not_connected_to_even_if_it_leads_outside_as_well() {
     for addresses in [&["127.0.0.1:0"][..], &["1.1.1.1:0", "10.0.0.1:0"], &["[fe80::1]:0"], &["[::ffff:127.0.0.1]:0"]] {
         let outbound = outbound(Names::new(&[addresses]), false);
-        assert_eq!(fetch(&outbound, "https://client.example/c").await.unwrap_err(), FetchError::Inside, "{addresses:?}");
+        assert_eq!(
+            fetch(&outbound, "https://client.example/c").await.unwrap_err(),
+            FetchError::Inside,
+            "{addresses:?}"
+        );
     }
     let outbound = outbound(Arc::new(SystemNames), false);
     assert_eq!(fetch(&outbound, "https://localhost/c").await.unwrap_err(), FetchError::Inside);

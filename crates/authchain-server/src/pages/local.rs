@@ -1,6 +1,7 @@
 //! The pages for people who sign in without a client: sign-in, success, session tokens.
 
 use authchain::{
+    accounts::Account,
     core::{Email, Scopes, Secret},
     sessions::Session,
 };
@@ -11,21 +12,60 @@ use maud::{Markup, html};
 use super::{Language, consent::provider_name, layout, scopes};
 use crate::server::{Shared, path};
 
+/// What the sign-in page shows.
+pub(crate) struct SignIn<'a> {
+    /// Who has to sign in.
+    pub(crate) expected: Option<&'a Email>,
+    /// What is asked for beside what is there.
+    pub(crate) asked: Option<&'a Scopes>,
+    /// To whom the account is linked.
+    pub(crate) owner: Option<&'a Account>,
+    /// Which client gets more with it.
+    pub(crate) client: Option<&'a str>,
+    pub(crate) ticket: &'a str,
+}
+
 /// The sign-in page.
-pub(crate) fn sign_in(server: &Shared, language: Language, expected: Option<&Email>, ticket: &str) -> Response {
-    let words = &language.words().sign_in;
+pub(crate) fn sign_in(server: &Shared, language: Language, shown: &SignIn<'_>) -> Response {
+    let words = language.words();
+    let (sign_in, accounts) = (&words.sign_in, &words.accounts);
     let provider = provider_name(server);
     let content = html! {
-        p { ((words.text)(&provider)) }
-        @if let Some(expected) = expected {
-            dl { dt { (words.expected) } dd { (expected) } }
+        @match shown.owner {
+            Some(owner) => {
+                p { ((accounts.link_text)(&provider)) }
+                dl {
+                    dt { (accounts.account) }
+                    dd { @match shown.expected { Some(email) => (email), None => ((accounts.chosen_next)(&provider)) } }
+                    dt { (accounts.linked_to) } dd { (owner.user) }
+                }
+                p.hint { ((accounts.link_hint)(owner.user.as_str())) }
+            }
+            None => {
+                p { ((sign_in.text)(&provider)) }
+                @if let Some(expected) = shown.expected {
+                    dl { dt { (sign_in.expected) } dd { (expected) } }
+                }
+            }
+        }
+        @if let Some(asked) = shown.asked {
+            h2 { (accounts.more) }
+            (scopes::list(asked, server.parts.describe, words))
+            @if let Some(client) = shown.client {
+                p { ((accounts.more_for)(if client.is_empty() { words.sessions.unnamed } else { client })) }
+            }
+            p.soft { (accounts.rest_stays) }
         }
         form method="post" action=(server.urls.link(path::LOCAL_START)) {
-            input type="hidden" name="ticket" value=(ticket);
-            div.row { button.main type="submit" { ((words.button)(&provider)) } }
+            input type="hidden" name="ticket" value=(shown.ticket);
+            div.row { button.main type="submit" { ((sign_in.button)(&provider)) } }
         }
     };
-    layout::page(server, language, StatusCode::OK, &(words.title)(&server.options.name), &content)
+    let title = match shown.owner {
+        Some(_) => accounts.link_title.to_owned(),
+        None => (sign_in.title)(&server.options.name),
+    };
+    layout::page(server, language, StatusCode::OK, &title, &content)
 }
 
 /// What the success page shows.
@@ -48,6 +88,10 @@ pub(crate) fn signed_in(server: &Shared, language: Language, shown: &SignedIn<'_
         h2 { (sign_in.stored) }
         (scopes::list(shown.granted, server.parts.describe, words))
         p.soft { ((sign_in.take_back)(&provider_name(server))) }
+        h2 { (words.accounts.title) }
+        p { (words.accounts.text) }
+        p { a.line href=(server.urls.link(path::ACCOUNTS)) { (words.accounts.manage) } }
+        p { a.line href=(server.urls.link(path::LINK)) { (words.accounts.link) } }
         h2 { (sessions.title) }
         p { (sessions.text) }
         p { a.line href=(server.urls.link(path::SESSIONS)) { (sessions.open) } }
@@ -119,7 +163,7 @@ fn sign_out(server: &Shared, language: Language, csrf: &str) -> Markup {
 }
 
 /// A day and minute that every language reads: `2026-11-21 07:30 UTC`.
-fn date(seconds: i64) -> String {
+pub(super) fn date(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |t| t.strftime("%F %H:%M UTC").to_string())
 }
 

@@ -2,13 +2,14 @@
 //! the person is.
 
 use authchain::{
-    core::{AuthError, Scopes, Secret, Timestamp},
+    core::{AuthError, ClientId, Email, ProviderId, Scopes, Secret, Timestamp, UserId},
+    dpop::NONCE,
     grants::Grant,
 };
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     errors::{OAuthError, json},
@@ -24,14 +25,24 @@ struct AccessClaims<'a> {
     sub: &'a str,
     client_id: &'a str,
     scope: &'a Scopes,
-    /// The grant.
-    sid: &'a str,
-    email: &'a str,
+    /// The grant; none where the token stands for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
     /// The provider that the person signed in at.
     idp: &'a str,
     iat: Timestamp,
     exp: Timestamp,
     jti: String,
+    /// RFC 9449, section 6.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation<'a>>,
+}
+
+#[derive(Serialize)]
+struct Confirmation<'a> {
+    jkt: &'a str,
 }
 
 /// OpenID Connect Core 1.0, section 2.
@@ -49,40 +60,92 @@ struct IdClaims<'a> {
     nonce: Option<&'a str>,
 }
 
+/// Whom an access token is for that belongs to no grant.
+pub(super) struct Alone<'a> {
+    pub(super) user: &'a UserId,
+    pub(super) email: Option<&'a Email>,
+    pub(super) provider: &'a ProviderId,
+    pub(super) client: &'a ClientId,
+    pub(super) scopes: &'a Scopes,
+    /// The key that the token is bound to.
+    pub(super) key: Option<&'a str>,
+}
+
+/// The successful answer of a grant that is asked again for each token: no refresh token (RFC 6749, section 4.4.3).
+pub(super) fn answer_alone(server: &Shared, alone: &Alone<'_>) -> Result<Response, OAuthError> {
+    let token = sign_access(
+        server,
+        &AccessClaims {
+            iss: &server.urls.issuer,
+            aud: &server.urls.resource,
+            sub: alone.user.as_str(),
+            client_id: alone.client.as_str(),
+            scope: alone.scopes,
+            sid: None,
+            email: alone.email.map(Email::as_str),
+            idp: alone.provider.as_str(),
+            iat: server.parts.clock.now(),
+            exp: server.parts.clock.now() + server.options.access_token_life,
+            jti: base64url(random::<12>()?),
+            cnf: alone.key.map(|jkt| Confirmation { jkt }),
+        },
+    )?;
+    finish(server, alone.key, &body(server, token, alone.scopes, alone.key))
+}
+
+fn body(server: &Shared, token: String, scopes: &Scopes, key: Option<&str>) -> Value {
+    json!({
+        "access_token": token,
+        "token_type": if key.is_some() { "DPoP" } else { "Bearer" },
+        "expires_in": server.options.access_token_life.as_secs(),
+        "scope": scopes,
+    })
+}
+
+/// A client that proves a key is told the nonce for its next proof (RFC 9449, section 8.2).
+fn finish(server: &Shared, key: Option<&str>, body: &Value) -> Result<Response, OAuthError> {
+    let mut response = json(StatusCode::OK, body);
+    if let (Some(_), Some(dpop)) = (key, &server.dpop)
+        && let Ok(nonce) = HeaderValue::try_from(dpop.nonce())
+    {
+        response.headers_mut().insert(NONCE, nonce);
+    }
+    Ok(response)
+}
+
 /// The successful answer (RFC 6749, section 5.1). Every one carries a refresh token: some clients lose theirs otherwise.
+/// `key`: the thumbprint of the key that the access token is bound to.
 pub(super) fn answer(
     server: &Shared,
     grant: &Grant,
     scopes: &Scopes,
     refresh_token: &Secret,
     nonce: Option<&str>,
+    key: Option<&str>,
 ) -> Result<Response, OAuthError> {
     let now = server.parts.clock.now();
     let life = server.options.access_token_life;
-    let access_token = sign(
+    let access_token = sign_access(
         server,
-        "at+jwt",
         &AccessClaims {
             iss: &server.urls.issuer,
             aud: &grant.resource,
             sub: grant.user.as_str(),
             client_id: grant.client.as_str(),
             scope: scopes,
-            sid: &grant.id,
-            email: grant.email.as_str(),
+            sid: Some(&grant.id),
+            email: Some(grant.email.as_str()),
             idp: grant.provider.as_str(),
             iat: now,
             exp: now + life,
             jti: base64url(random::<12>()?),
+            cnf: key.map(|jkt| Confirmation { jkt }),
         },
     )?;
-    let mut body = json!({
-        "access_token": access_token,
-        "token_type": "Bearer",
-        "expires_in": life.as_secs(),
-        "refresh_token": refresh_token.expose(),
-        "scope": scopes,
-    });
+    let mut body = body(server, access_token, scopes, key);
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("refresh_token".into(), refresh_token.expose().into());
+    }
     if scopes.contains("openid") {
         let id_token = sign(
             server,
@@ -103,7 +166,11 @@ pub(super) fn answer(
             fields.insert("id_token".into(), id_token.into());
         }
     }
-    Ok(json(StatusCode::OK, &body))
+    finish(server, key, &body)
+}
+
+fn sign_access(server: &Shared, claims: &AccessClaims<'_>) -> Result<String, AuthError> {
+    sign(server, "at+jwt", claims)
 }
 
 fn sign(server: &Shared, typ: &str, claims: &impl Serialize) -> Result<String, AuthError> {

@@ -14,14 +14,13 @@ use authchain::{
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::{access, refresh};
+use super::{Asked, access, refresh};
 use crate::{
     audit::{Event, What},
     authorize::AuthorizeRequest,
     clients::Client,
     errors::OAuthError,
     keys::{base64url, from_base64url, hashed, random, sha256},
-    params::Params,
     server::Shared,
 };
 
@@ -38,6 +37,9 @@ struct Record {
     email: Email,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nonce: Option<String>,
+    /// The key that the authorization request named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bound_to: Option<String>,
 }
 
 /// Makes a code for a person who has signed in and agreed.
@@ -51,15 +53,16 @@ pub(crate) async fn issue(
     let tag = server.keys.codes.tag(&[&random]);
     let code: Vec<u8> = random.iter().chain(tag.iter().take(16)).copied().collect();
     let code = Secret::new(base64url(code));
-    let AuthorizeRequest { client, client_name, redirect_uri, challenge, nonce, .. } = request;
-    let record = Record { client, client_name, redirect_uri, challenge, scopes, email, nonce };
+    let AuthorizeRequest { client, client_name, redirect_uri, challenge, nonce, bound_to, .. } = request;
+    let record = Record { client, client_name, redirect_uri, challenge, scopes, email, nonce, bound_to };
     let bytes = serde_json::to_vec(&record).map_err(|e| StoreError::Unsupported(e.to_string()))?;
     server.parts.state.put(&key(&code), &bytes, server.options.code_life, Expect::Absent).await?;
     Ok(code)
 }
 
 /// Redeems a code.
-pub(super) async fn redeem(server: &Shared, client: &Client, params: &Params) -> Result<Response, OAuthError> {
+pub(super) async fn redeem(server: &Shared, asked: &Asked<'_>) -> Result<Response, OAuthError> {
+    let Asked { client, params, key: bound_to } = asked;
     let code = params.one("code")?.ok_or_else(|| OAuthError::invalid_request("code is missing"))?;
     let verifier =
         params.one("code_verifier")?.ok_or_else(|| OAuthError::invalid_request("code_verifier is missing"))?;
@@ -78,6 +81,11 @@ pub(super) async fn redeem(server: &Shared, client: &Client, params: &Params) ->
     };
     let record: Record = serde_json::from_slice(&bytes)
         .map_err(|e| StoreError::Corrupt { what: "an authorization code".into(), why: e.to_string() })?;
+    if record.bound_to.is_some() && record.bound_to != *bound_to {
+        let why = "the code is bound to a key that this request does not prove";
+        event.who(record.email.as_str()).refused(why);
+        return Err(OAuthError::invalid_grant(why));
+    }
     if let Err(why) = check(&record, client, redirect_uri, verifier) {
         event.who(record.email.as_str()).refused(why);
         return Err(OAuthError::invalid_grant(why));
@@ -98,11 +106,13 @@ pub(super) async fn redeem(server: &Shared, client: &Client, params: &Params) ->
         generation: 1,
         rotated_at: now,
         key_id: server.keys.refresh.primary_id().into(),
+        // A confidential client proves itself at each refresh already (RFC 9449, section 5).
+        bound_to: bound_to.clone().filter(|_| client.metadata.is_public()),
     };
     server.parts.grants.create(&grant).await?;
     event.who(grant.email.as_str()).allowed();
     let refresh_token = refresh::token_of(server, &grant);
-    access::answer(server, &grant, &grant.scopes, &refresh_token, record.nonce.as_deref())
+    access::answer(server, &grant, &grant.scopes, &refresh_token, record.nonce.as_deref(), bound_to.as_deref())
 }
 
 fn check(record: &Record, client: &Client, redirect_uri: Option<&str>, verifier: &str) -> Result<(), &'static str> {

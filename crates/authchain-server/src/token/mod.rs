@@ -1,18 +1,53 @@
-//! The token endpoint (RFC 6749, section 3.2): codes and refresh tokens become access tokens.
+//! The token endpoint (RFC 6749, section 3.2): codes, refresh tokens, and what the operator switched on besides, become
+//! access tokens.
 
 mod access;
+mod alone;
+mod assertions;
 mod codes;
 mod refresh;
 
 use std::sync::Arc;
 
 use axum::{body::Bytes, extract::State, response::Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 pub(crate) use codes::issue as issue_code;
-pub(crate) use refresh::{Presented as PresentedRefresh, recognise as recognise_refresh};
+pub(crate) use refresh::{Presented as PresentedRefresh, is_good as refresh_is_good, recognise as recognise_refresh};
 
-use crate::{clients, errors::OAuthError, params::Params, resource, server::Shared};
+use crate::{
+    clients::{self, Client},
+    errors::OAuthError,
+    params::Params,
+    resource,
+    server::{Shared, path},
+};
+
+/// The grants beyond codes and refresh tokens, by their names at this endpoint.
+pub(crate) mod grant {
+    pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
+    pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+}
+
+/// What is asked, and by whom.
+struct Asked<'a> {
+    client: &'a Client,
+    params: &'a Params,
+    /// The thumbprint of the key that the client proved (RFC 9449, section 5).
+    key: Option<String>,
+}
+
+/// The names of all grants that are switched on.
+pub(crate) fn grant_types(server: &Shared) -> Vec<&'static str> {
+    let mut types = vec!["authorization_code", "refresh_token"];
+    if server.options.grants.client_credentials {
+        types.push(grant::CLIENT_CREDENTIALS);
+    }
+    if server.options.grants.takes_assertions() {
+        types.push(grant::JWT_BEARER);
+    }
+    types
+}
 
 /// `POST /oauth/token`, with a form as the standard has it, or JSON as some clients send.
 pub(crate) async fn endpoint(
@@ -22,25 +57,43 @@ pub(crate) async fn endpoint(
 ) -> Result<Response, OAuthError> {
     let params = Params::body(&headers, &body)?;
     let grant_type = params.one("grant_type")?.ok_or_else(|| OAuthError::invalid_request("grant_type is missing"))?;
-    if !matches!(grant_type, "authorization_code" | "refresh_token") {
-        return Err(OAuthError::new(
-            StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            "grant_type must be authorization_code or refresh_token",
-        ));
+    let offered = grant_types(&server);
+    if !offered.contains(&grant_type) {
+        let why = format!("grant_type must be one of: {}", offered.join(", "));
+        return Err(OAuthError::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", why));
+    }
+    if !resource::all_name(&server.options.resource, params.all("resource")) {
+        return Err(invalid_target(&server));
+    }
+    // Before the client proves itself: an assertion would be used up by a request that has to come again with a nonce.
+    let key = match &server.dpop {
+        Some(dpop) if headers.contains_key(authchain::dpop::PROOF) => {
+            Some(dpop.check(&headers, &Method::POST, &server.urls.link(path::TOKEN), None).await?)
+        }
+        _ => None,
+    };
+    if grant_type == grant::JWT_BEARER && !assertions::is_identity_assertion(params.one("assertion")?) {
+        // The assertion itself proves which workload asks.
+        return assertions::workload(&server, &params, key).await;
     }
     let client = clients::authenticate(&server, &headers, &params).await?;
-    if !resource::all_name(&server.options.resource, params.all("resource")) {
-        return Err(OAuthError::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_target",
-            format!("this server gives access to {} only", server.urls.resource),
-        ));
-    }
+    let asked = Asked { client: &client, params: &params, key };
     let answer = match grant_type {
-        "authorization_code" => codes::redeem(&server, &client, &params).await?,
-        _ => refresh::refresh(&server, &client, &params).await?,
+        "authorization_code" => codes::redeem(&server, &asked).await?,
+        "refresh_token" => refresh::refresh(&server, &asked).await?,
+        grant::CLIENT_CREDENTIALS => alone::client_credentials(&server, &asked)?,
+        _ => assertions::enterprise(&server, &asked).await?,
     };
     client.touch(&server).await;
     Ok(answer)
+}
+
+fn invalid_target(server: &Shared) -> OAuthError {
+    let why = format!("this server gives access to {} only", server.urls.resource);
+    OAuthError::new(StatusCode::BAD_REQUEST, "invalid_target", why)
+}
+
+/// 400 `unauthorized_client` (RFC 6749, section 5.2): this client may not use this grant.
+fn unauthorized(why: &'static str) -> OAuthError {
+    OAuthError::new(StatusCode::BAD_REQUEST, "unauthorized_client", why)
 }

@@ -8,16 +8,15 @@
 //! Format: `art_` and base64url of grant id (16 bytes), generation (8 bytes, big-endian) and tag (32 bytes).
 
 use authchain::{
-    core::{Scopes, Secret, StoreError},
+    core::{AuthError, Scopes, Secret, StoreError},
     grants::Grant,
 };
 use axum::response::Response;
 use http::StatusCode;
 
-use super::access;
+use super::{Asked, access};
 use crate::{
     audit::{Event, What},
-    clients::Client,
     errors::OAuthError,
     keys::{base64url, from_base64url},
     params::Params,
@@ -80,8 +79,14 @@ fn turn(server: &Shared, grant: &Grant, presented: u64) -> Turn {
     }
 }
 
+/// Whether a presented refresh token would still give something.
+pub(crate) fn is_good(server: &Shared, grant: &Grant, presented: &Presented) -> bool {
+    turn(server, grant, presented.generation) != Turn::Reuse
+}
+
 /// Redeems a refresh token.
-pub(super) async fn refresh(server: &Shared, client: &Client, params: &Params) -> Result<Response, OAuthError> {
+pub(super) async fn refresh(server: &Shared, asked: &Asked<'_>) -> Result<Response, OAuthError> {
+    let Asked { client, params, key } = asked;
     let token = params.one("refresh_token")?.ok_or_else(|| OAuthError::invalid_request("refresh_token is missing"))?;
     let event = Event::new(What::Refreshed).client(client);
     let dead = || OAuthError::invalid_grant("the refresh token is not valid any more: sign in again");
@@ -99,6 +104,14 @@ pub(super) async fn refresh(server: &Shared, client: &Client, params: &Params) -
             event.who(grant.email.as_str()).refused("the refresh token was given to another client");
             return Err(dead());
         }
+        if grant.bound_to.is_some() && grant.bound_to != *key {
+            // Whoever took the token without its key changes nothing for its owner.
+            event.who(grant.email.as_str()).refused("the refresh token is bound to a key that was not proven");
+            return Err(match key {
+                Some(_) => dead(),
+                None => AuthError::InvalidDpopProof("the refresh token is bound to a key: a proof is needed").into(),
+            });
+        }
         if let Err(why) = still_signed_in(server, &grant).await? {
             event.who(grant.email.as_str()).refused(why);
             return Err(OAuthError::invalid_grant(why));
@@ -107,7 +120,7 @@ pub(super) async fn refresh(server: &Shared, client: &Client, params: &Params) -
         match turn(server, &grant, presented.generation) {
             Turn::Repeat => {
                 event.who(grant.email.as_str()).allowed();
-                return access::answer(server, &grant, &scopes, &token_of(server, &grant), None);
+                return access::answer(server, &grant, &scopes, &token_of(server, &grant), None, key.as_deref());
             }
             Turn::Rotate => {
                 let now = server.parts.clock.now();
@@ -121,7 +134,7 @@ pub(super) async fn refresh(server: &Shared, client: &Client, params: &Params) -
                 match server.parts.grants.update(&next, stored.version).await {
                     Ok(_) => {
                         event.who(next.email.as_str()).allowed();
-                        return access::answer(server, &next, &scopes, &token_of(server, &next), None);
+                        return access::answer(server, &next, &scopes, &token_of(server, &next), None, key.as_deref());
                     }
                     // Another process of the same client was first: what it got is ours too.
                     Err(StoreError::Conflict { .. }) => {}

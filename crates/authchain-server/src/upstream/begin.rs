@@ -157,10 +157,11 @@ pub(crate) async fn settle(server: &Shared, ticket: &Ticket, wanted: Decision) -
         }
         Err(StoreError::Conflict { .. }) => {
             let before = state.get(&decided).await?.map(|b| read(&b.value)).transpose()?.unwrap_or(wanted);
-            if before == Decision::Deny && wanted == Decision::Allow {
-                if let Some(pending) = first(server, ticket) {
-                    state.take(&pending_key(&pending.derived(server).state)).await?;
-                }
+            if before == Decision::Deny
+                && wanted == Decision::Allow
+                && let Some(pending) = first(server, ticket)
+            {
+                state.take(&pending_key(&pending.derived(server).state)).await?;
             }
             again(server, ticket, before).await
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use authchain::{
-    core::{AuthError, CredentialKey, Email, Secret, StoreError, UserId},
+    core::{AuthError, CredentialKey, Email, Scopes, Secret, StoreError, UserId},
     provider::SignedIn,
 };
 use axum::{
@@ -67,6 +67,11 @@ async fn callback(
         Err(NotAccepted::Store(failure)) => return error.failure(&failure.into()),
     };
     match provider_answer(server, &params, &pending).await {
+        // A no to what the provider grants apart takes nothing back of what was granted before.
+        Err(TurnedDown::Denied) if pending.so_far.is_some() => {
+            event.refused("the person said no to a part at the provider");
+            go_on(server, error, pending, None).await
+        }
         Ok(signed_in) => finish(server, headers, error, &reference, pending, signed_in).await,
         Err(bad) => turned_down(server, error, &reference, &pending, bad),
     }
@@ -221,15 +226,21 @@ async fn finish(
         return error.failure(&failure);
     }
     event.allowed();
-    let so_far = match &pending.so_far {
-        Some(before) => SoFar {
-            email: email.clone(),
-            granted: before.granted.union(&granted),
+    go_on(server, error, pending, Some((email, granted))).await
+}
+
+/// To the next sign-in of the transaction, or to its end. `just_now`: who signed in, and what was granted.
+async fn go_on(server: &Shared, error: ErrorPage<'_>, pending: Pending, just_now: Option<(Email, Scopes)>) -> Response {
+    let so_far = match (&pending.so_far, just_now) {
+        (None, None) => return error.show(StatusCode::BAD_REQUEST, &Problem::UnknownState, &keys::reference()),
+        (None, Some((email, granted))) => SoFar { email, granted, steps: 1 },
+        (Some(before), just_now) => SoFar {
+            email: before.email.clone(),
+            granted: before.granted.union(&just_now.map(|(_, granted)| granted).unwrap_or_default()),
             steps: before.steps.saturating_add(1),
         },
-        None => SoFar { email: email.clone(), granted, steps: 1 },
     };
-    let granted = so_far.granted.clone();
+    let (email, granted) = (so_far.email.clone(), so_far.granted.clone());
     match next(server, &pending, so_far).await {
         Ok(Some(address)) => return pages::go_to(&address),
         Ok(None) => {}
@@ -247,7 +258,7 @@ async fn finish(
 async fn give_code(
     server: &Shared,
     request: AuthorizeRequest,
-    granted: &authchain::core::Scopes,
+    granted: &Scopes,
     email: Email,
 ) -> Result<Response, AuthError> {
     let scopes = scopes::after_sign_in(&request.scopes, granted);

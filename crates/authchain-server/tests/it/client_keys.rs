@@ -18,7 +18,8 @@ const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// An assertion of a client, with whatever is added or changed.
 pub(crate) fn assertion(world: &World, keys: &SigningKeys, id: &str, changes: Value) -> String {
     let now = world.clock.now().0;
-    let jti: u64 = Pkce::generate().challenge.bytes().fold(0, |n, b| n.wrapping_mul(31).wrapping_add(b.into()));
+    let jti: u64 =
+        Pkce::generate().challenge.as_str().bytes().fold(0, |n, b| n.wrapping_mul(31).wrapping_add(b.into()));
     let mut claims =
         json!({"iss": id, "sub": id, "aud": world.issuer(), "exp": now + 300, "iat": now, "jti": jti.to_string()});
     claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -207,7 +208,9 @@ pub(crate) const SECRET: &str = "a secret of the operator's own";
 
 pub(crate) fn configured(options: &mut ServerOptions, id: &str, proof: ClientProof) {
     let id = ClientId::new(id).unwrap();
-    options.registered.push(RegisteredClient { proof, ..RegisteredClient::new(id, "Dashboard", vec![CALLBACK.into()]) });
+    options
+        .registered
+        .push(RegisteredClient { proof, ..RegisteredClient::new(id, "Dashboard", vec![CALLBACK.into()]) });
 }
 
 #[tokio::test]

@@ -4,11 +4,16 @@
 // Clippy lets tests unwrap and slice, and takes the helpers beside them for something else.
 #![allow(clippy::unwrap_used, clippy::string_slice, clippy::indexing_slicing)]
 
+mod accounts;
 mod audit;
 mod authorize;
 mod client_documents;
 mod client_keys;
 mod discovery;
+mod dpop;
+mod grants;
+mod introspect;
+mod limits;
 mod local;
 mod pages;
 mod refresh;

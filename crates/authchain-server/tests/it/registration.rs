@@ -276,3 +276,62 @@ async fn who_deletes_or_changes_a_client_and_registers_again_gets_a_new_one() {
     let token = text(&second, "registration_access_token");
     assert_eq!(world.http.get(&address).bearer_auth(&token).send().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn n06_an_update_may_repeat_the_secret_and_not_choose_one() {
+    let world = World::new().await;
+    let (client, answer) = world.confidential_client("client_secret_post").await;
+    let (address, token) = (text(&answer, "registration_client_uri"), text(&answer, "registration_access_token"));
+    for (secret, status) in [(client.secret.unwrap(), 200), ("one of my own choice".into(), 400)] {
+        let body = json!({
+            "client_id": client.id, "client_secret": secret, "redirect_uris": ["https://a.example/cb"],
+            "token_endpoint_auth_method": "client_secret_basic",
+        });
+        let put = world.http.put(&address).bearer_auth(&token).json(&body).send().await.unwrap();
+        assert_eq!(put.status(), status);
+    }
+}
+
+#[tokio::test]
+async fn n06_what_a_client_reads_of_itself_is_all_that_it_registered() {
+    let world = World::new().await;
+    let keys = authchain::jwt::SigningKeys::generate(authchain::jwt::Algorithm::ES256).unwrap();
+    let body = json!({
+        "client_name": "Signing Client", "redirect_uris": ["https://a.example/cb"], "application_type": "web",
+        "token_endpoint_auth_method": "private_key_jwt", "jwks": keys.jwks(),
+    });
+    let (_, answer) = world.register(&body).await;
+    let (address, token) = (text(&answer, "registration_client_uri"), text(&answer, "registration_access_token"));
+    let read: Value = world.http.get(&address).bearer_auth(&token).send().await.unwrap().json().await.unwrap();
+    assert_eq!(read, answer);
+    for (name, value) in body.as_object().unwrap() {
+        assert_eq!(&read[name], value, "{name}");
+    }
+    let mut public = body.clone();
+    public["token_endpoint_auth_method"] = "none".into();
+    let put = world.http.put(&address).bearer_auth(&token).json(&public).send().await.unwrap();
+    assert_eq!(put.status(), 400, "a client that proves itself does not become one that cannot");
+}
+
+#[tokio::test]
+async fn n06_equal_registrations_are_one_client_for_ten_minutes_and_never_share_a_secret() {
+    let world = World::new().await;
+    let body = |method: &str| {
+        json!({"client_name": "X", "redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": method})
+    };
+    let twice = |method: &'static str| {
+        let (world, body) = (&world, body(method));
+        async move {
+            let (first, second) = (world.register(&body).await.1, world.register(&body).await.1);
+            text(&first, "client_id") == text(&second, "client_id")
+        }
+    };
+    // The window begins at a full ten minutes.
+    let now = authchain::core::Clock::now(&*world.clock).0;
+    world.clock.advance(Duration::from_secs(u64::try_from(600 - now.rem_euclid(600)).unwrap()));
+    assert!(twice("none").await);
+    assert!(!twice("client_secret_post").await, "a secret is nobody else's");
+    let first = text(&world.register(&body("none")).await.1, "client_id");
+    world.clock.advance(Duration::from_secs(600));
+    assert_ne!(text(&world.register(&body("none")).await.1, "client_id"), first);
+}

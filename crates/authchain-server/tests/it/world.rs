@@ -1,8 +1,12 @@
 //! The world of the tests: one server on loopback that can be restarted, the stand-in, a person, a client.
 
-use std::sync::{Arc, RwLock};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, RwLock},
+};
 
 use authchain::{
+    accounts::Accounts,
     core::{
         Clock, CredentialKey, Email, ExactScopes, ManualClock, ProviderId, Scopes, StateStore, SystemClock, UserId,
     },
@@ -44,6 +48,7 @@ struct Live {
     manager: Arc<CredentialManager>,
     grants: Arc<Grants>,
     sessions: Arc<Sessions>,
+    accounts: Arc<Accounts>,
 }
 
 impl World {
@@ -54,7 +59,9 @@ impl World {
     pub(crate) async fn with(change: impl FnOnce(&mut ServerOptions)) -> Self {
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
         let google =
-            StandIn::start(StandInOptions { clock: clock.clone(), ..StandInOptions::default() }).await.unwrap();
+            StandIn::start(StandInOptions { clock: clock.clone(), second_accounts: true, ..StandInOptions::default() })
+                .await
+                .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let mut options = ServerOptions::new(base.clone(), base.join("/mcp").unwrap());
@@ -72,7 +79,9 @@ impl World {
             let router = current.read().unwrap().router.clone();
             async move { router.oneshot(request).await }
         });
-        tokio::spawn(async move { axum::serve(listener, front).await });
+        tokio::spawn(
+            async move { axum::serve(listener, front.into_make_service_with_connect_info::<SocketAddr>()).await },
+        );
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         Self { google, clock, base, http, keyring, signing, credentials, options, live }
     }
@@ -104,6 +113,10 @@ impl World {
 
     pub(crate) fn sessions(&self) -> Arc<Sessions> {
         self.live().sessions
+    }
+
+    pub(crate) fn accounts(&self) -> Arc<Accounts> {
+        self.live().accounts
     }
 
     pub(crate) fn manager(&self) -> Arc<CredentialManager> {
@@ -280,6 +293,7 @@ fn live(
     );
     let grants = Arc::new(Grants::new(state.clone(), clock.clone(), options.refresh_life));
     let sessions = Arc::new(Sessions::new(state.clone(), clock.clone(), std::time::Duration::from_secs(3600)));
+    let accounts = Arc::new(Accounts::new(state.clone(), manager.clone(), clock.clone()));
     let parts = Parts {
         state: state.clone(),
         keyring: keyring.clone(),
@@ -288,6 +302,7 @@ fn live(
         credentials: manager.clone(),
         grants: grants.clone(),
         sessions: sessions.clone(),
+        accounts: accounts.clone(),
         clock: clock.clone(),
         describe: |scope| match scope {
             DRIVE => Some("See and download all your files"),
@@ -296,7 +311,7 @@ fn live(
         },
     };
     let router = AuthorizationServer::new(parts, options.clone()).unwrap().router();
-    Live { state, router, manager, grants, sessions }
+    Live { state, router, manager, grants, sessions, accounts }
 }
 
 /// A registered client.

@@ -23,7 +23,6 @@ use super::{
 use crate::{
     lock::FolderLock,
     private::{self, unavailable},
-    record::FileForm,
     writer::Reply,
 };
 
@@ -251,7 +250,7 @@ fn prepare(
             }
         }
     }
-    if let FileForm::Sealed(keyring) = &folder.form {
+    if let Some(keyring) = folder.form.keyring() {
         // Another process may have made a new primary key; under the lock nobody retires the one that is used now.
         keyring.refresh()?;
     }

@@ -8,9 +8,11 @@ use std::{
 
 use authchain_core::{Cause, Credential, CredentialKey, KeyFilter, StoreError, Version, Versioned};
 use aws_lc_rs::digest;
+use zeroize::Zeroizing;
 
 use super::name::{self, Name};
 use crate::{
+    authorized_user::AuthorizedUser,
     private::{self, corrupt},
     record::FileForm,
 };
@@ -43,6 +45,18 @@ pub(super) fn version_of(bytes: &[u8]) -> Version {
 impl Folder {
     /// The file of a key.
     pub(super) fn file_of(&self, key: &CredentialKey) -> PathBuf {
+        match &self.form {
+            // Whoever shares the folder with an earlier program wants it to find the file.
+            FileForm::Fernet(_) => match name::plain_old_name(key, self.form.extension()) {
+                Some(name) => self.path.join(name),
+                None => self.own_name(key),
+            },
+            FileForm::Plaintext | FileForm::Sealed(_) => self.own_name(key),
+        }
+    }
+
+    /// The file of a key under a name that only authchain gives.
+    fn own_name(&self, key: &CredentialKey) -> PathBuf {
         self.path.join(format!("{}.{}", name::stem(key), self.form.extension()))
     }
 
@@ -56,39 +70,45 @@ impl Folder {
     ///
     /// The outer error means that nobody can say what is stored.
     pub(super) fn stored(&self, key: &CredentialKey) -> Result<Option<Stored>, StoreError> {
-        if let Some(stored) = self.own(key)? {
+        let own = self.file_of(key);
+        if let Some(stored) = self.at(key, own.clone())? {
             return Ok(Some(stored));
         }
-        for path in self.old_files(key) {
-            if let Some(stored) = self.old(key, path)? {
+        for path in self.other_files(key) {
+            if let Some(stored) = self.at(key, path)? {
                 return Ok(Some(stored));
             }
         }
         // A writer may have renamed the old file after the first look and before the second.
-        if let Some(stored) = self.own(key)? {
+        if let Some(stored) = self.at(key, own)? {
             return Ok(Some(stored));
         }
         self.check_presence()?;
         Ok(None)
     }
 
-    fn own(&self, key: &CredentialKey) -> Result<Option<Stored>, StoreError> {
-        let path = self.file_of(key);
+    /// What a file that may be this key's holds for it.
+    fn at(&self, key: &CredentialKey, path: PathBuf) -> Result<Option<Stored>, StoreError> {
+        if let Some(Name::Old(safe)) = path.file_name().and_then(|name| self.parse(name)) {
+            return self.old(key, path, &safe);
+        }
         let Some(bytes) = private::read(&path)? else { return Ok(None) };
         let credential = self.form.decode(key, &bytes, &path);
         Ok(Some(Stored { path, version: version_of(&bytes), credential }))
     }
 
-    /// Where earlier programs may have filed a key's credential.
-    fn old_files(&self, key: &CredentialKey) -> impl Iterator<Item = PathBuf> {
-        name::old_names(key, self.form.extension()).into_iter().map(|name| self.path.join(name))
+    /// Where else a key's credential may be: under our name for it, should that not be the one in use, and where earlier
+    /// programs may have filed it.
+    fn other_files(&self, key: &CredentialKey) -> impl Iterator<Item = PathBuf> {
+        let own = self.file_of(key);
+        let old = name::old_names(key, self.form.extension()).into_iter().map(|name| self.path.join(name));
+        std::iter::once(self.own_name(key)).chain(old).filter(move |path| *path != own)
     }
 
     /// What an earlier program stored, if it is this key's.
-    fn old(&self, key: &CredentialKey, path: PathBuf) -> Result<Option<Stored>, StoreError> {
-        let Some(Name::Old(safe)) = path.file_name().and_then(|name| self.parse(name)) else { return Ok(None) };
+    fn old(&self, key: &CredentialKey, path: PathBuf, safe: &str) -> Result<Option<Stored>, StoreError> {
         // As long as the file does not say otherwise, it belongs to whom its name most plainly stands for.
-        let plainly_theirs = name::old_owner(&safe, None).as_ref() == Some(key);
+        let plainly_theirs = name::old_owner(safe, None).as_ref() == Some(key);
         let bytes = match private::read(&path) {
             Ok(Some(bytes)) => bytes,
             Err(error) if plainly_theirs => return Err(error),
@@ -97,7 +117,7 @@ impl Folder {
         let version = version_of(&bytes);
         let stored = |path, credential| Ok(Some(Stored { path, version, credential }));
         match self.form.decode_old(&bytes, &path) {
-            Ok(file) => match name::old_owner(&safe, file.owner.as_ref()) {
+            Ok(file) => match owner_of_old(safe, &file) {
                 Some(owner) if owner == *key => stored(path, Ok(file.credential)),
                 None if plainly_theirs => {
                     let error = corrupt(&path, "it names another owner than its name does");
@@ -113,8 +133,8 @@ impl Folder {
     /// The files of earlier programs that can be read and are this key's.
     pub(super) fn readable_old_files(&self, key: &CredentialKey) -> Result<Vec<PathBuf>, StoreError> {
         let mut files = Vec::new();
-        for path in self.old_files(key) {
-            if let Some(stored) = self.old(key, path)?
+        for path in self.other_files(key) {
+            if let Some(stored) = self.at(key, path)?
                 && stored.credential.is_ok()
             {
                 files.push(stored.path);
@@ -145,7 +165,7 @@ impl Folder {
             Some(Name::Long) => {
                 let Some(bytes) = private::read(path)? else { return Ok(None) };
                 let key = self.form.owner(&bytes, path)?;
-                if self.file_of(&key) == path {
+                if self.own_name(&key) == path {
                     Ok(Some(key))
                 } else {
                     Err(corrupt(path, format!("it was written for {key}, under another name")))
@@ -154,10 +174,19 @@ impl Folder {
             Some(Name::Old(safe)) => {
                 let named =
                     private::read(path).ok().flatten().and_then(|bytes| self.form.decode_old(&bytes, path).ok());
-                Ok(name::old_owner(&safe, named.and_then(|file| file.owner).as_ref())
+                Ok(named
+                    .and_then(|file| owner_of_old(&safe, &file))
                     // It names another owner: listed by its name, so that somebody looks and reads the error.
                     .or_else(|| name::old_owner(&safe, None)))
             }
+        }
+    }
+
+    /// The bytes of the file that a key's credential is in.
+    pub(super) fn bytes(&self, key: &CredentialKey) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        match self.stored(key)? {
+            Some(stored) => private::read(&stored.path),
+            None => Ok(None),
         }
     }
 
@@ -172,5 +201,13 @@ impl Folder {
         }
         let cause = Cause::text("the folder is gone");
         Err(StoreError::Unavailable { what: format!("read {}", self.path.display()), cause })
+    }
+}
+
+/// Whose an earlier program's file is; where authchain has written it for that program, it says so itself.
+fn owner_of_old(safe: &str, file: &AuthorizedUser) -> Option<CredentialKey> {
+    match &file.key {
+        Some(key) => Some(key.clone()).filter(|key| name::fits_old(safe, key)),
+        None => name::old_owner(safe, file.owner.as_ref()),
     }
 }

@@ -21,9 +21,10 @@ use self::{
     folder::Folder,
 };
 use crate::{
+    lock::FolderLock,
     private,
     record::{self, FileForm},
-    seal::{self, Keyring},
+    seal::{self, KeyId, Keyring},
     writer::Writer,
 };
 
@@ -64,7 +65,7 @@ impl FileStore {
     /// As [`FileStore::open`], with somebody who hears of every write.
     pub(crate) fn open_observed(dir: &Path, form: FileForm, observer: Observer) -> Result<Self, StoreError> {
         private::ensure_folder(dir)?;
-        if let FileForm::Sealed(keyring) = &form {
+        if let Some(keyring) = form.keyring() {
             check_keyring(dir, keyring)?;
         }
         warn_of_the_other_form(dir, &form)?;
@@ -86,6 +87,17 @@ impl FileStore {
         let folder = Arc::clone(&self.folder);
         let done = tokio::task::spawn_blocking(move || work(&folder)).await;
         done.unwrap_or_else(|error| Err(StoreError::unavailable("read credentials", error)))
+    }
+
+    /// The keys that a record opens with, any of them; `None` when there is no such record.
+    pub(crate) async fn keys_of(&self, key: &CredentialKey) -> Result<Option<Vec<KeyId>>, StoreError> {
+        let key = key.clone();
+        self.blocking(move |folder| Ok(folder.bytes(&key)?.map(|bytes| folder.form.sealed_with(&bytes)))).await
+    }
+
+    /// Waits until every write of any process that began before now is visible.
+    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
+        self.blocking(|folder| FolderLock::of(&folder.path).lock().map(drop)).await
     }
 
     /// Reads one credential on the caller's thread.
@@ -160,7 +172,7 @@ fn check_keyring(dir: &Path, keyring: &Keyring) -> Result<(), StoreError> {
 fn warn_of_the_other_form(dir: &Path, form: &FileForm) -> Result<(), StoreError> {
     let other = match form {
         FileForm::Plaintext => "enc",
-        FileForm::Sealed(_) => "json",
+        FileForm::Sealed(_) | FileForm::Fernet(_) => "json",
     };
     let names = private::entries(dir)?;
     let count = names.iter().filter_map(|path| name::parse(path.file_name()?.to_str()?, other)).count();

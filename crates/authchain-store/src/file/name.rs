@@ -124,9 +124,20 @@ pub(super) fn old_names(key: &CredentialKey, extension: &str) -> Vec<String> {
     old_endings(extension).iter().map(|ending| format!("{safe}{ending}")).collect()
 }
 
+/// The name that earlier programs look for, if it most plainly stands for this key: then nobody else can have it.
+pub(super) fn plain_old_name(key: &CredentialKey, extension: &str) -> Option<String> {
+    let plainly = old_owner(&safe(key.user.as_str()), None).as_ref() == Some(key);
+    old_names(key, extension).into_iter().next().filter(|_| plainly)
+}
+
 /// What earlier programs made of an address: `@` is `_at_`, `.` is `_`. Several addresses become the same.
 fn safe(user: &str) -> String {
     user.to_lowercase().replace('@', "_at_").replace('.', "_")
+}
+
+/// Whether an earlier program's file name is one that this key may have.
+pub(super) fn fits_old(safe_name: &str, key: &CredentialKey) -> bool {
+    safe(key.user.as_str()) == safe_name
 }
 
 /// Whose file an earlier program's is: of the one it names inside, or else of the address that its name most plainly

@@ -18,6 +18,8 @@ const VERSION: u8 = 1;
 const ALGORITHM: u8 = 1;
 /// A recipient that needs one key, a key-encryption key of the keyring.
 const ONE_KEY: u8 = 1;
+/// A recipient that needs two: a key-encryption key of the keyring, and a key that a user brings.
+const TWO_KEYS: u8 = 2;
 
 const SALT: usize = 24;
 const NONCE: usize = 12;
@@ -34,16 +36,35 @@ pub(super) enum Flaw {
     Malformed(&'static str),
     /// They are sealed for none of the keys at hand.
     NoKey(Vec<KeyId>),
+    /// They open only together with a user's key, and that is not at hand or another one.
+    NoUserKey(Vec<KeyId>),
     /// The right key does not open them.
     Forged,
 }
 
+/// For whom an envelope is sealed.
+pub(super) struct Opener<'a> {
+    pub(super) id: KeyId,
+    pub(super) kek: &'a Key,
+    /// Needed together with the key-encryption key.
+    pub(super) user: Option<&'a Key>,
+}
+
 /// One who can open an envelope.
 struct Recipient<'a> {
-    kind: u8,
     id: KeyId,
     salt: &'a [u8; SALT],
-    wrapped: &'a [u8; KEY + TAG],
+    wrapped: Wrapped<'a>,
+}
+
+/// A data key under the keys that it takes.
+enum Wrapped<'a> {
+    One(&'a [u8; KEY + TAG]),
+    /// The inner coat is the user's: so the keyring can change the outer one without the user.
+    Two {
+        user_salt: &'a [u8; SALT],
+        coats: &'a [u8; KEY + TAG + TAG],
+    },
 }
 
 /// Sealed bytes, taken apart.
@@ -53,30 +74,34 @@ pub(super) struct Envelope<'a> {
     content: &'a [u8],
 }
 
-/// Seals `content` for everyone in `recipients`. `random` fills what it gets with random bytes.
+/// Seals `content` for everyone in `openers`. `random` fills what it gets with random bytes.
 pub(super) fn seal(
-    recipients: &[(KeyId, &Key)],
+    openers: &[Opener<'_>],
     associated: &[u8],
     content: &[u8],
     mut random: impl FnMut(&mut [u8]),
 ) -> Option<Vec<u8>> {
-    let count = u8::try_from(recipients.len()).ok().filter(|n| *n > 0)?;
     let mut data_key = Key::default();
     random(&mut *data_key);
-
-    let mut sealed = Vec::with_capacity(64 + recipients.len() * 96 + content.len());
-    sealed.extend(MAGIC);
-    sealed.extend([VERSION, ALGORITHM, count]);
-    for (id, key) in recipients {
+    let mut sealed = begin(openers.len(), content.len())?;
+    for opener in openers {
         let mut salt = [0; SALT];
         random(&mut salt);
-        let bound = bound(b"wrap", &[&[ONE_KEY], &id.0, associated]);
-        let payload = Payload { msg: &*data_key, aad: &bound };
-        let wrapped = wrapping_cipher(key, &salt)?.encrypt(&Nonce::from([0; NONCE]), payload).ok()?;
-        sealed.push(ONE_KEY);
-        sealed.extend(id.0);
-        sealed.extend(salt);
-        sealed.extend(wrapped);
+        match opener.user {
+            None => {
+                let wrapped = wrap(opener.kek, &salt, &bound_to(ONE_KEY, opener.id, associated), &*data_key)?;
+                push_recipient(&mut sealed, ONE_KEY, opener.id, &[&salt, &wrapped]);
+            }
+            Some(user) => {
+                let mut user_salt = [0; SALT];
+                random(&mut user_salt);
+                let inner = user_cipher(user, &user_salt)?;
+                let payload = Payload { msg: &*data_key, aad: &bound(b"user", &[associated]) };
+                let inner = inner.encrypt(&Nonce::from([0; NONCE]), payload).ok()?;
+                let coats = wrap(opener.kek, &salt, &bound_to(TWO_KEYS, opener.id, associated), &inner)?;
+                push_recipient(&mut sealed, TWO_KEYS, opener.id, &[&salt, &user_salt, &coats]);
+            }
+        }
     }
     let mut nonce = [0; NONCE];
     random(&mut nonce);
@@ -85,6 +110,21 @@ pub(super) fn seal(
     sealed.extend(nonce);
     sealed.extend(sealed_content);
     Some(sealed)
+}
+
+/// The header of an envelope.
+fn begin(recipients: usize, content: usize) -> Option<Vec<u8>> {
+    let count = u8::try_from(recipients).ok().filter(|n| *n > 0)?;
+    let mut sealed = Vec::with_capacity(64 + recipients * 128 + content);
+    sealed.extend(MAGIC);
+    sealed.extend([VERSION, ALGORITHM, count]);
+    Some(sealed)
+}
+
+fn push_recipient(sealed: &mut Vec<u8>, kind: u8, id: KeyId, rest: &[&[u8]]) {
+    sealed.push(kind);
+    sealed.extend(id.0);
+    rest.iter().for_each(|part| sealed.extend(*part));
 }
 
 impl<'a> Envelope<'a> {
@@ -107,8 +147,17 @@ impl<'a> Envelope<'a> {
         let mut recipients = Vec::with_capacity(usize::from(count));
         for _ in 0..count {
             let [kind] = *rest.take()?;
-            let id = KeyId(*rest.take()?);
-            recipients.push(Recipient { kind, id, salt: rest.take()?, wrapped: rest.take()? });
+            let (id, salt) = (KeyId(*rest.take()?), rest.take()?);
+            let wrapped = match kind {
+                ONE_KEY => Wrapped::One(rest.take()?),
+                TWO_KEYS => Wrapped::Two { user_salt: rest.take()?, coats: rest.take()? },
+                _ => {
+                    return Err(Flaw::Malformed(
+                        "it is sealed for a kind of recipient that this program does not know",
+                    ));
+                }
+            };
+            recipients.push(Recipient { id, salt, wrapped });
         }
         let nonce = rest.take()?;
         if rest.0.len() < TAG {
@@ -117,26 +166,74 @@ impl<'a> Envelope<'a> {
         Ok(Self { recipients, nonce, content: rest.0 })
     }
 
-    /// Who can open it.
+    /// The keys of the keyring that are needed to open it, any of them.
     pub(super) fn key_ids(&self) -> Vec<KeyId> {
-        self.recipients.iter().map(|r| r.id).collect()
+        let mut ids = Vec::with_capacity(self.recipients.len());
+        for recipient in &self.recipients {
+            if !ids.contains(&recipient.id) {
+                ids.push(recipient.id);
+            }
+        }
+        ids
     }
 
-    /// Opens it with whichever of the keys it is sealed for.
+    /// Opens it with whichever of the keys it is sealed for, and with the user's key where that is needed, too.
     pub(super) fn open<'k>(
         &self,
         key: impl Fn(KeyId) -> Option<&'k Key>,
+        user: Option<&Key>,
         associated: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Flaw> {
         let mut flaw = Flaw::NoKey(self.key_ids());
-        for recipient in self.recipients.iter().filter(|r| r.kind == ONE_KEY) {
+        for recipient in &self.recipients {
             let Some(key) = key(recipient.id) else { continue };
-            match recipient.unwrap_data_key(key, associated) {
-                Some(data_key) => return self.open_content(&data_key, associated).ok_or(Flaw::Forged),
-                None => flaw = Flaw::Forged,
+            match recipient.data_key(key, user, associated) {
+                Ok(data_key) => return self.open_content(&data_key, associated).ok_or(Flaw::Forged),
+                Err(Flaw::Forged) => flaw = Flaw::Forged,
+                Err(other) if flaw != Flaw::Forged => flaw = other,
+                Err(_) => {}
             }
         }
         Err(flaw)
+    }
+
+    /// The same content for the same recipients, with every key at hand replaced by `primary`; `None` when there is nothing
+    /// to replace. No user is needed for it, and recipients whose key is not at hand stay as they are.
+    pub(super) fn rewrap<'k>(
+        &self,
+        key: impl Fn(KeyId) -> Option<&'k Key>,
+        primary: (KeyId, &Key),
+        associated: &[u8],
+        mut random: impl FnMut(&mut [u8]),
+    ) -> Result<Option<Vec<u8>>, Flaw> {
+        if self.recipients.iter().all(|recipient| recipient.id == primary.0 || key(recipient.id).is_none()) {
+            return Ok(None);
+        }
+        let mut recipients = Vec::new();
+        let mut count = 0;
+        let mut for_primary = false;
+        for recipient in &self.recipients {
+            let (kind, user_salt, coats) = recipient.parts();
+            let Some(kek) = key(recipient.id) else {
+                push_recipient(&mut recipients, kind, recipient.id, &[recipient.salt, user_salt, coats]);
+                count += 1;
+                continue;
+            };
+            if kind == ONE_KEY && std::mem::replace(&mut for_primary, true) {
+                continue;
+            }
+            let inner = recipient.take_outer_coat(kek, associated).ok_or(Flaw::Forged)?;
+            let mut salt = [0; SALT];
+            random(&mut salt);
+            let coats = wrap(primary.1, &salt, &bound_to(kind, primary.0, associated), &inner).ok_or(Flaw::Forged)?;
+            push_recipient(&mut recipients, kind, primary.0, &[&salt, user_salt, &coats]);
+            count += 1;
+        }
+        let mut sealed = begin(count, self.content.len()).ok_or(Flaw::Forged)?;
+        sealed.extend(recipients);
+        sealed.extend(self.nonce);
+        sealed.extend(self.content);
+        Ok(Some(sealed))
     }
 
     fn open_content(&self, data_key: &Key, associated: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -147,19 +244,56 @@ impl<'a> Envelope<'a> {
 }
 
 impl Recipient<'_> {
-    fn unwrap_data_key(&self, key: &Key, associated: &[u8]) -> Option<Key> {
-        let bound = bound(b"wrap", &[&[self.kind], &self.id.0, associated]);
-        let payload = Payload { msg: self.wrapped, aad: &bound };
-        let opened = wrapping_cipher(key, self.salt)?.decrypt(&Nonce::from([0; NONCE]), payload).ok();
-        let opened = opened.map(Zeroizing::new)?;
-        Some(Zeroizing::new(opened.first_chunk().copied()?))
+    /// Kind, the user's salt if there is one, and the wrapped data key.
+    fn parts(&self) -> (u8, &[u8], &[u8]) {
+        match &self.wrapped {
+            Wrapped::One(wrapped) => (ONE_KEY, &[], *wrapped),
+            Wrapped::Two { user_salt, coats } => (TWO_KEYS, *user_salt, *coats),
+        }
     }
+
+    /// Takes off what the keyring's key has put on: then the data key is bare, or in the user's coat.
+    fn take_outer_coat(&self, kek: &Key, associated: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (kind, _, coats) = self.parts();
+        let payload = Payload { msg: coats, aad: &bound_to(kind, self.id, associated) };
+        wrapping_cipher(kek, self.salt)?.decrypt(&Nonce::from([0; NONCE]), payload).ok().map(Zeroizing::new)
+    }
+
+    fn data_key(&self, kek: &Key, user: Option<&Key>, associated: &[u8]) -> Result<Key, Flaw> {
+        let mut opened = self.take_outer_coat(kek, associated).ok_or(Flaw::Forged)?;
+        if let Wrapped::Two { user_salt, .. } = self.wrapped {
+            let without = || Flaw::NoUserKey(vec![self.id]);
+            let cipher = user.and_then(|user| user_cipher(user, user_salt)).ok_or_else(without)?;
+            let payload = Payload { msg: &opened, aad: &bound(b"user", &[associated]) };
+            opened = cipher.decrypt(&Nonce::from([0; NONCE]), payload).map(Zeroizing::new).map_err(|_| without())?;
+        }
+        opened.first_chunk().copied().map(Zeroizing::new).ok_or(Flaw::Forged)
+    }
+}
+
+/// Encrypts a data key, bare or in its user's coat.
+fn wrap(kek: &Key, salt: &[u8; SALT], bound: &[u8], inner: &[u8]) -> Option<Vec<u8>> {
+    wrapping_cipher(kek, salt)?.encrypt(&Nonce::from([0; NONCE]), Payload { msg: inner, aad: bound }).ok()
 }
 
 /// The cipher of one wrapped data key. Its key is used once, for the salt is fresh; so its nonce may be fixed.
 fn wrapping_cipher(key: &Key, salt: &[u8; SALT]) -> Option<Aes256Gcm> {
-    let derived = super::expand(&hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(&**key), b"authchain/seal/wrap/1");
+    cipher(key, salt, b"authchain/seal/wrap/1")
+}
+
+/// The cipher of a user's coat, which is used once as well.
+fn user_cipher(key: &Key, salt: &[u8; SALT]) -> Option<Aes256Gcm> {
+    cipher(key, salt, b"authchain/seal/user/1")
+}
+
+fn cipher(key: &Key, salt: &[u8; SALT], purpose: &[u8]) -> Option<Aes256Gcm> {
+    let derived = super::expand(&hkdf::Salt::new(hkdf::HKDF_SHA256, salt).extract(&**key), purpose);
     Aes256Gcm::new_from_slice(&*derived).ok()
+}
+
+/// What a wrapped data key is bound to.
+fn bound_to(kind: u8, id: KeyId, associated: &[u8]) -> Vec<u8> {
+    bound(b"wrap", &[&[kind], &id.0, associated])
 }
 
 /// What is authenticated beside the sealed bytes: what they are, in which version, and what they belong to.
@@ -181,102 +315,4 @@ impl<'a> Rest<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Not random at all, so that a vector can be written down: 0, 1, 2, ...
-    fn counting() -> impl FnMut(&mut [u8]) {
-        let mut next = 0_u8;
-        move |bytes| {
-            bytes.fill_with(|| {
-                next = next.wrapping_add(1);
-                next.wrapping_sub(1)
-            })
-        }
-    }
-
-    fn key(byte: u8) -> (KeyId, Key) {
-        (KeyId([byte; 8]), Zeroizing::new([byte; KEY]))
-    }
-
-    fn sealed() -> Vec<u8> {
-        let (id, key) = key(7);
-        seal(&[(id, &key)], b"ann", b"the content", counting()).unwrap()
-    }
-
-    fn open(sealed: &[u8], keys: &[(KeyId, Key)], associated: &[u8]) -> Result<Zeroizing<Vec<u8>>, Flaw> {
-        Envelope::parse(sealed)?.open(|id| keys.iter().find(|k| k.0 == id).map(|k| &k.1), associated)
-    }
-
-    #[test]
-    fn what_was_sealed_opens() {
-        assert_eq!(**open(&sealed(), &[key(7)], b"ann").unwrap(), *b"the content");
-        let empty = seal(&[(key(7).0, &key(7).1)], b"", b"", counting()).unwrap();
-        assert!(open(&empty, &[key(7)], b"").unwrap().is_empty());
-    }
-
-    #[test]
-    fn any_recipient_opens_it() {
-        let keys = [key(1), key(2), key(3)];
-        let recipients: Vec<_> = keys.iter().map(|(id, key)| (*id, key)).collect();
-        let sealed = seal(&recipients, b"ann", b"the content", counting()).unwrap();
-        for key in keys {
-            assert_eq!(**open(&sealed, &[key], b"ann").unwrap(), *b"the content");
-        }
-        assert_eq!(open(&sealed, &[key(4)], b"ann"), Err(Flaw::NoKey(vec![key(1).0, key(2).0, key(3).0])));
-    }
-
-    #[test]
-    fn it_does_not_open_for_another_record() {
-        assert_eq!(open(&sealed(), &[key(7)], b"bob"), Err(Flaw::Forged));
-    }
-
-    #[test]
-    fn another_key_under_the_same_id_does_not_open_it() {
-        assert_eq!(open(&sealed(), &[(key(7).0, key(8).1)], b"ann"), Err(Flaw::Forged));
-    }
-
-    #[test]
-    fn no_flipped_bit_goes_unnoticed() {
-        let good = sealed();
-        for i in 0..good.len() * 8 {
-            let mut bad = good.clone();
-            bad[i / 8] ^= 1 << (i % 8);
-            assert!(open(&bad, &[key(7)], b"ann").is_err(), "bit {i}");
-        }
-    }
-
-    #[test]
-    fn no_cut_goes_unnoticed() {
-        let good = sealed();
-        for length in 0..good.len() {
-            assert!(open(&good[..length], &[key(7)], b"ann").is_err(), "{length} bytes");
-        }
-        let longer = [&good[..], b"x"].concat();
-        assert_eq!(open(&longer, &[key(7)], b"ann"), Err(Flaw::Forged));
-    }
-
-    #[test]
-    fn a_newer_version_is_called_so() {
-        let mut newer = sealed();
-        newer[6] = 2;
-        let Err(Flaw::Malformed(why)) = Envelope::parse(&newer).map(|_| ()) else { panic!() };
-        assert!(why.contains("newer"), "{why}");
-    }
-
-    #[test]
-    fn no_salt_or_nonce_comes_twice() {
-        let (id, key) = key(7);
-        let random = |bytes: &mut [u8]| getrandom::fill(bytes).unwrap();
-        let seal = || seal(&[(id, &key)], b"ann", b"the content", random).unwrap();
-        let seen: std::collections::HashSet<_> = (0..1000)
-            .map(|_| {
-                let sealed = seal();
-                let envelope = Envelope::parse(&sealed).unwrap();
-                (*envelope.recipients[0].salt, *envelope.nonce, envelope.content.to_vec())
-            })
-            .collect();
-        assert_eq!(seen.iter().map(|s| s.0).collect::<std::collections::HashSet<_>>().len(), 1000);
-        assert_eq!(seen.iter().map(|s| s.1).collect::<std::collections::HashSet<_>>().len(), 1000);
-    }
-}
+mod tests;

@@ -1,8 +1,9 @@
-//! Opening what earlier programs sealed: versions 1 and 2 of their `.enc` files. Only reading; what is written is
-//! written in the sealed format.
+//! What earlier programs seal and open: versions 1 and 2 of their `.enc` files. Both are read; version 1 is written for those
+//! who share a folder with such a program.
 
 use std::fmt::Write;
 
+use authchain_core::Clock;
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -31,6 +32,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Fernet tokens carry their time of making, and a library may refuse those from the future. A clock that was wrong then
 /// is no reason to lose a credential now, so they are looked at from the end of time.
 const END_OF_TIME: u64 = u64::MAX - 60;
+
+/// Makes a file of version 1: a Fernet token in base64, which carries the time in clear.
+pub(super) fn seal(key: &RootKey, plaintext: &[u8], clock: &dyn Clock) -> Vec<u8> {
+    let now = u64::try_from(clock.now().0).unwrap_or(0);
+    BASE64.encode(key.fernet.encrypt_at_time(plaintext, now)).into_bytes()
+}
 
 /// Opens a file of version 1 (a Fernet token in base64) or 2 (JSON with recipients).
 pub(super) fn open(keys: &[&RootKey], file: &[u8]) -> Result<Zeroizing<Vec<u8>>, Flaw> {

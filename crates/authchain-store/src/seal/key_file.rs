@@ -8,8 +8,13 @@ use std::{
 };
 
 use authchain_core::{Cause, StoreError};
+use zeroize::Zeroizing;
 
-use super::{Ring, names, recipients, root::RootKey};
+use super::{
+    KeyId, names, recipients,
+    ring::{RETIRED, Ring},
+    root::RootKey,
+};
 use crate::{lock::FolderLock, private, record};
 
 /// A key file, and what it looked like when the keys in use were read.
@@ -63,15 +68,76 @@ impl KeyFile {
         let Some(looks) = self.looks() else { return Ok(None) };
         let Some(bytes) = private::read(&self.path)? else { return Ok(None) };
         let text = std::str::from_utf8(&bytes).map_err(|_| private::corrupt(&self.path, "it is no text"))?;
-        let keys = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Ring::parse(keys, &self.path.display().to_string()).map(|ring| Some((ring, looks)))
+        Ring::read(text, &self.path.display().to_string()).map(|ring| Some((ring, looks)))
+    }
+
+    /// Puts a new key in front of the others.
+    pub(super) fn add_primary(&self) -> Result<KeyId, StoreError> {
+        let made = RootKey::random();
+        self.change(|text| Ok((format!("{}\n{text}", *made.text).into(), made.id)))
+    }
+
+    /// Takes a key out and leaves a line that says so.
+    pub(super) fn remove(&self, id: KeyId) -> Result<Zeroizing<String>, StoreError> {
+        let id_of = |line: &str| RootKey::parse(line.trim()).map(|key| key.id);
+        self.change(|text| {
+            if text.lines().find_map(id_of) == Some(id) {
+                return Err(StoreError::Unsupported(format!("{id} is the primary key: make a new one first")));
+            }
+            let Some(found) = text.lines().find(|line| id_of(line) == Some(id)) else {
+                return Err(StoreError::Unsupported(format!("{} holds no key {id}", self.path.display())));
+            };
+            let mut kept = Zeroizing::new(String::with_capacity(text.len() + 64));
+            for line in text.lines().filter(|line| id_of(line) != Some(id)) {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+            kept.push_str(&format!("{RETIRED}{id}\n"));
+            Ok((kept, Zeroizing::new(found.trim().to_owned())))
+        })
+    }
+
+    /// Brings back a key that was taken out, behind the others.
+    pub(super) fn add_retired(&self, id: KeyId, key: &str) -> Result<(), StoreError> {
+        let note = format!("{RETIRED}{id}");
+        self.change(|text| {
+            let mut grown = Zeroizing::new(String::with_capacity(text.len() + 64));
+            for line in text.lines().filter(|line| *line != note) {
+                grown.push_str(line);
+                grown.push('\n');
+            }
+            grown.push_str(key);
+            grown.push('\n');
+            Ok((grown, ()))
+        })
+    }
+
+    /// Replaces the file as a whole, under the lock of its folder.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&str) -> Result<(Zeroizing<String>, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        let folder = self.folder();
+        let mut lock = FolderLock::of(folder);
+        let _locked = lock.lock()?;
+        let bytes = private::read(&self.path)?.ok_or_else(|| self.gone())?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| private::corrupt(&self.path, "it is no text"))?;
+        let (changed, result) = change(text)?;
+        // What cannot be read back must not take the place of what can.
+        Ring::read(&changed, &self.path.display().to_string())?;
+        let file = private::write_beside(&self.path, changed.as_bytes())?;
+        file.as_file().sync_all().map_err(|e| private::unavailable("write", &self.path, e))?;
+        file.persist(&self.path).map_err(|e| private::unavailable("write", &self.path, e.error))?;
+        private::sync_folder(folder)?;
+        Ok(result)
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     fn create(&self) -> Result<(), StoreError> {
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = self.folder();
         private::ensure_folder(folder)?;
         let mut lock = FolderLock::of(folder);
         let _locked = lock.lock()?;

@@ -11,24 +11,31 @@
 //! # Ok::<(), authchain_core::StoreError>(())
 //! ```
 
+mod command;
 mod envelope;
 pub(crate) mod fernet;
 mod key_file;
+mod ring;
 mod root;
+mod user_key;
 
 use std::{
     fmt,
     path::Path,
+    str::FromStr,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use authchain_core::{Secret, StoreError};
+use authchain_core::{Secret, StoreError, SystemClock};
 use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
+pub use self::user_key::{Openers, UserKey};
 use self::{
-    envelope::{Envelope, Flaw},
+    command::KeyCommand,
+    envelope::{Envelope, Opener},
     key_file::KeyFile,
+    ring::Ring,
     root::RootKey,
 };
 
@@ -48,6 +55,21 @@ impl fmt::Debug for KeyId {
     }
 }
 
+/// What was given is not the name of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key id is 16 hexadecimal digits")]
+pub struct InvalidKeyId;
+
+impl FromStr for KeyId {
+    type Err = InvalidKeyId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKeyId> {
+        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u64::from_str_radix(text, 16).ok().filter(|_| digits).ok_or(InvalidKeyId)?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
 fn names(ids: &[KeyId]) -> String {
     ids.iter().map(KeyId::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -58,14 +80,28 @@ pub struct Keyring(Arc<Shared>);
 
 struct Shared {
     ring: RwLock<Arc<Ring>>,
-    /// Where the keys came from and may change; none for keys that were handed over.
-    file: Option<KeyFile>,
+    source: Source,
 }
 
-/// The keys as they were read; never empty, the primary first.
-struct Ring {
-    primary: RootKey,
-    retired: Vec<RootKey>,
+/// Where the keys came from.
+enum Source {
+    /// They were handed over and do not change.
+    Given,
+    /// A file that other processes may change.
+    File(KeyFile),
+    /// What a command prints, which may be something else the next time.
+    Command(KeyCommand),
+}
+
+/// What the bytes of new files look like. Either is read, whatever is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// The sealed format of authchain: AES-256-GCM.
+    #[default]
+    AesGcm,
+    /// Version 1 of earlier programs, which they open: Fernet, that is AES-128-CBC with HMAC-SHA256.
+    Fernet,
 }
 
 impl Keyring {
@@ -81,15 +117,28 @@ impl Keyring {
     pub fn open_or_create(key_file: &Path) -> Result<Self, StoreError> {
         let file = KeyFile::at(key_file);
         let ring = file.read_or_create()?;
-        Ok(Self::of(ring, Some(file)))
+        Ok(Self::of(ring, Source::File(file)))
     }
 
-    /// Takes keys in Fernet form, the primary first: from the environment, a command, a desktop keyring.
+    /// Takes keys in Fernet form, the primary first: from the environment, or from wherever a program keeps them.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when there is no key, or one is none; `what` says where they came from.
     pub fn from_keys(keys: &[Secret], what: &str) -> Result<Self, StoreError> {
-        Ring::parse(keys.iter().map(Secret::expose), what).map(|ring| Self::of(ring, None))
+        Ring::parse(keys.iter().map(Secret::expose), what).map(|ring| Self::of(ring, Source::Given))
+    }
+
+    /// Takes the keys that a command prints, one a line as in a key file: from a vault, or from the desktop's keyring
+    /// (`secret-tool lookup service authchain`, `security find-generic-password -s authchain -w`). The shell `sh` runs it,
+    /// and again when a key is missing or might have changed, at most twice a minute. Blocks for as long as it runs.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it fails or takes longer than ten seconds, [`StoreError::Corrupt`] when it prints
+    /// something else than keys. What it prints is never shown.
+    pub fn from_command(command: &str) -> Result<Self, StoreError> {
+        let command = KeyCommand::new(command);
+        let ring = command.run()?;
+        Ok(Self::of(ring, Source::Command(command)))
     }
 
     /// One random key that is gone with the process: for `memory_only` and for tests.
@@ -97,11 +146,11 @@ impl Keyring {
     /// # Panics
     /// When the operating system gives no random bytes.
     pub fn ephemeral() -> Self {
-        Self::of(Ring { primary: RootKey::random(), retired: Vec::new() }, None)
+        Self::of(Ring::random(), Source::Given)
     }
 
-    fn of(ring: Ring, file: Option<KeyFile>) -> Self {
-        Self(Arc::new(Shared { ring: RwLock::new(Arc::new(ring)), file }))
+    fn of(ring: Ring, source: Source) -> Self {
+        Self(Arc::new(Shared { ring: RwLock::new(Arc::new(ring)), source }))
     }
 
     fn ring(&self) -> Arc<Ring> {
@@ -114,9 +163,26 @@ impl Keyring {
     /// # Errors
     /// [`StoreError::Unsupported`] when there is more than AES-GCM can seal (64 GiB).
     pub fn seal(&self, associated: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.seal_for(Openers::Server, associated, plaintext)
+    }
+
+    /// As [`Keyring::seal`], for others beside or in place of the server alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] for nobody at all, for more than 255 who may open it, and for more than 64 GiB.
+    pub fn seal_for(&self, openers: Openers<'_>, associated: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, StoreError> {
         let ring = self.ring();
-        envelope::seal(&[(ring.primary.id, &ring.primary.kek)], associated, plaintext, random)
-            .ok_or_else(|| StoreError::Unsupported("more than can be sealed at once".into()))
+        let (id, kek) = (ring.primary.id, &ring.primary.kek);
+        let (alone, users) = match openers {
+            Openers::Server => (true, &[][..]),
+            Openers::ServerAndUsers(users) => (true, users),
+            Openers::UsersOnly(users) => (false, users),
+        };
+        let alone = alone.then_some(Opener { id, kek, user: None });
+        let together = users.iter().map(|user| Opener { id, kek, user: Some(&user.0) });
+        let openers: Vec<_> = alone.into_iter().chain(together).collect();
+        let sealed = envelope::seal(&openers, associated, plaintext, random);
+        sealed.ok_or_else(|| StoreError::Unsupported("more than can be sealed at once, or sealed for nobody".into()))
     }
 
     /// Opens what [`Keyring::seal`] made, with the primary key or a retired one. `what` names the record in errors.
@@ -125,20 +191,37 @@ impl Keyring {
     /// [`StoreError::WrongKey`] when it is sealed with a key that is not at hand, [`StoreError::Corrupt`] when it was
     /// changed, is cut short, is of a version that this program does not know, or belongs to another record.
     pub fn open(&self, associated: &[u8], sealed: &[u8], what: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        self.open_as(None, associated, sealed, what)
+    }
+
+    /// As [`Keyring::open`], on behalf of a user who brings a key.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`]; [`StoreError::WrongKey`] also when it is sealed for other users only.
+    pub fn open_as(
+        &self,
+        user: Option<&UserKey>,
+        associated: &[u8],
+        sealed: &[u8],
+        what: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let ring = self.ring();
         let opened = Envelope::parse(sealed)
-            .and_then(|envelope| envelope.open(|id| ring.key(id).map(|key| &key.kek), associated));
-        opened.map_err(|flaw| {
-            let why = match flaw {
-                Flaw::NoKey(wanted) => {
-                    let (wanted, at_hand) = (names(&wanted), names(&ring.ids()));
-                    return StoreError::WrongKey { what: what.to_owned(), wanted, at_hand };
-                }
-                Flaw::Malformed(why) => why,
-                Flaw::Forged => "it was changed, or it belongs to another record",
-            };
-            StoreError::Corrupt { what: what.to_owned(), why: why.to_owned() }
-        })
+            .and_then(|envelope| envelope.open(|id| ring.kek(id), user.map(|user| &user.0), associated));
+        opened.map_err(|flaw| ring.explain(flaw, what))
+    }
+
+    /// Seals for the primary key what was sealed for others, without touching its content or the users' part in it; `None`
+    /// when it is so already.
+    ///
+    /// # Errors
+    /// Those of [`Keyring::open`].
+    pub fn rewrap(&self, associated: &[u8], sealed: &[u8], what: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let ring = self.ring();
+        let primary = (ring.primary.id, &ring.primary.kek);
+        let rewrapped = Envelope::parse(sealed)
+            .and_then(|envelope| envelope.rewrap(|id| ring.kek(id), primary, associated, random));
+        rewrapped.map_err(|flaw| ring.explain(flaw, what))
     }
 
     /// Keys for another purpose, one of each root key, the primary's first: to sign, to encrypt a cookie, ... Nothing
@@ -152,26 +235,84 @@ impl Keyring {
         self.ring().ids()
     }
 
-    /// Reads the key file again if it has changed since: another process may have made a new primary key. Blocks for as
-    /// long as it takes to look at a file.
+    /// Makes a new primary key; the one until now opens what it sealed. Running processes take it up with their next write
+    /// or look ([`Keyring::refresh`]).
     ///
     /// # Errors
-    /// When the file is gone, cannot be read, or lacks the key that was primary until now. The keys at hand stay, but
-    /// nothing should be sealed with them any more: it might never be opened again.
+    /// [`StoreError::Unsupported`] when the keys do not come from a file: then a new one is put in front where they come
+    /// from. Otherwise those of writing a file.
+    pub fn rotate(&self) -> Result<KeyId, StoreError> {
+        let file = self.file("put a new key in front of them there: openssl rand -base64 32 | tr +/ -_")?;
+        let made = file.add_primary()?;
+        self.refresh()?;
+        Ok(made)
+    }
+
+    /// Takes a key out of the file for good. Whoever calls it has made sure that no record needs it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] for the primary key, an unknown one, or keys that do not come from a file; otherwise
+    /// those of writing a file.
+    pub fn retire(&self, id: KeyId) -> Result<RetiredKey, StoreError> {
+        let text = self.file("take it away there")?.remove(id)?;
+        self.refresh()?;
+        Ok(RetiredKey { id, text })
+    }
+
+    /// Brings back what was retired a moment ago.
+    ///
+    /// # Errors
+    /// Those of writing a file.
+    pub fn bring_back(&self, key: &RetiredKey) -> Result<(), StoreError> {
+        self.file("bring it back there")?.add_retired(key.id, &key.text)?;
+        self.refresh()
+    }
+
+    fn file(&self, otherwise: &str) -> Result<&KeyFile, StoreError> {
+        match &self.0.source {
+            Source::File(file) => Ok(file),
+            Source::Given | Source::Command(_) => Err(StoreError::Unsupported(format!(
+                "the keys do not come from a key file, so authchain cannot change them; {otherwise}"
+            ))),
+        }
+    }
+
+    /// Reads the keys again if they may have changed since: another process may have made a new primary key. Blocks for as
+    /// long as it takes to look at a file, or to run the command where the keys come from one.
+    ///
+    /// # Errors
+    /// When they are gone, cannot be read, or lack the key that was primary until now and was not retired. The keys at hand
+    /// stay, but nothing should be sealed with them any more: it might never be opened again.
     pub fn refresh(&self) -> Result<(), StoreError> {
-        let Some(file) = &self.0.file else { return Ok(()) };
-        let Some((fresh, looks)) = file.read_if_changed()? else { return Ok(()) };
+        let (fresh, looks) = match &self.0.source {
+            Source::Given => return Ok(()),
+            Source::File(file) => match file.read_if_changed()? {
+                None => return Ok(()),
+                Some((fresh, looks)) => (fresh, Some((file, looks))),
+            },
+            Source::Command(command) => match command.run_if_due()? {
+                None => return Ok(()),
+                Some(fresh) => (fresh, None),
+            },
+        };
         let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
-        if fresh.key(ring.primary.id).is_none() {
+        if !fresh.knows(ring.primary.id) {
             return Err(StoreError::WrongKey {
-                what: format!("what was written since {} was last read", file.path().display()),
+                what: format!("what was written since {} was last read", self.0.source),
                 wanted: ring.primary.id.to_string(),
                 at_hand: names(&fresh.ids()),
             });
         }
-        file.accept(looks);
+        if let Some((file, looks)) = looks {
+            file.accept(looks);
+        }
         *ring = Arc::new(fresh);
         Ok(())
+    }
+
+    /// Encrypts as version 1 of earlier programs, which open it with the primary key.
+    pub(crate) fn seal_fernet(&self, plaintext: &[u8]) -> Vec<u8> {
+        fernet::seal(&self.ring().primary, plaintext, &SystemClock)
     }
 
     /// Opens a version 1 or 2 file of earlier programs.
@@ -187,6 +328,34 @@ impl Keyring {
             fernet::Flaw::Malformed(why) => StoreError::Corrupt { what: what.to_owned(), why: why.to_owned() },
         })
     }
+
+    /// The keys at hand that open a version 1 or 2 file of earlier programs; these files do not name them.
+    pub(crate) fn ids_for_fernet(&self, bytes: &[u8]) -> Vec<KeyId> {
+        let ring = self.ring();
+        ring.all().filter(|key| fernet::open(&[key], bytes).is_ok()).map(|key| key.id).collect()
+    }
+}
+
+/// A key that was taken out of the key file, in case somebody turns out to need it.
+pub struct RetiredKey {
+    id: KeyId,
+    text: Zeroizing<String>,
+}
+
+impl fmt::Debug for RetiredKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RetiredKey").field(&self.id).finish()
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given => f.write_str("the keys that were given"),
+            Self::File(file) => write!(f, "{}", file.path().display()),
+            Self::Command(command) => write!(f, "{command}"),
+        }
+    }
 }
 
 impl fmt::Debug for Keyring {
@@ -195,33 +364,8 @@ impl fmt::Debug for Keyring {
     }
 }
 
-impl Ring {
-    /// Reads keys in Fernet form, the primary first.
-    fn parse<'a>(keys: impl IntoIterator<Item = &'a str>, what: &str) -> Result<Self, StoreError> {
-        let corrupt = |why: &str| StoreError::Corrupt { what: what.to_owned(), why: why.to_owned() };
-        let keys = keys.into_iter().map(|text| {
-            RootKey::parse(text).ok_or_else(|| corrupt("a key is 44 characters of URL-safe base64, for 32 bytes"))
-        });
-        let mut keys = keys.collect::<Result<Vec<_>, _>>()?.into_iter();
-        let primary = keys.next().ok_or_else(|| corrupt("there is no key in it"))?;
-        Ok(Self { primary, retired: keys.collect() })
-    }
-
-    fn all(&self) -> impl Iterator<Item = &RootKey> {
-        std::iter::once(&self.primary).chain(&self.retired)
-    }
-
-    fn key(&self, id: KeyId) -> Option<&RootKey> {
-        self.all().find(|key| key.id == id)
-    }
-
-    fn ids(&self) -> Vec<KeyId> {
-        self.all().map(|key| key.id).collect()
-    }
-}
-
 /// The ids of the keys that sealed bytes can be opened with; none if they are not in the sealed format.
-pub(crate) fn recipients(sealed: &[u8]) -> Vec<KeyId> {
+pub fn recipients(sealed: &[u8]) -> Vec<KeyId> {
     Envelope::parse(sealed).map(|envelope| envelope.key_ids()).unwrap_or_default()
 }
 

@@ -15,6 +15,6 @@ pub use db::StateDb;
 pub use memory::MemoryState;
 
 /// When a value goes away that is written now. A part of a second counts as a whole one: nothing goes before its time.
-fn deadline(now: Timestamp, ttl: Duration) -> Timestamp {
+pub(crate) fn deadline(now: Timestamp, ttl: Duration) -> Timestamp {
     now + ttl.saturating_add(Duration::from_nanos(999_999_999))
 }

@@ -327,8 +327,14 @@ async fn readers_never_see_half_a_file_or_none_while_it_is_written() {
 }
 
 #[tokio::test]
-async fn each_mode_opens_its_store() {
-    for mode in StorageMode::ALL {
+async fn a_database_is_not_looked_for_in_a_folder() {
+    let refused = open_credentials(StorageMode::Postgres, folder().path(), Keyring::ephemeral()).map(drop);
+    assert!(matches!(refused, Err(StoreError::Unsupported(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn each_mode_of_a_folder_opens_its_store() {
+    for mode in StorageMode::ALL.into_iter().filter(|mode| *mode != StorageMode::Postgres) {
         let dir = folder();
         let path = dir.path().join("credentials");
         let store = open_credentials(mode, &path, Keyring::ephemeral()).unwrap();
@@ -338,7 +344,7 @@ async fn each_mode_opens_its_store() {
         let wanted: &[&str] = match mode {
             StorageMode::FilePlaintext => &["google~ann@example.com~default.json"],
             StorageMode::FileEncrypted | StorageMode::MemoryWithBackup => &["google~ann@example.com~default.enc"],
-            StorageMode::MemoryOnly => &[],
+            StorageMode::MemoryOnly | StorageMode::Postgres => &[],
         };
         assert_eq!(files, wanted, "{mode}");
     }

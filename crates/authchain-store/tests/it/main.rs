@@ -3,8 +3,13 @@
 
 mod backup;
 mod earlier;
+mod fernet;
 mod files;
+mod import;
+mod migration;
+mod migration_killed;
 mod processes;
+mod rotation;
 mod sealed_format;
 mod state;
 mod suites;

@@ -57,6 +57,8 @@ pub struct StandInOptions {
     pub redirect_uris: Vec<String>,
     /// Clients that are registered beside [`StandIn::client`]; one without a secret is public.
     pub clients: Vec<OAuthClient>,
+    /// Whether ann and bob have a second account each: `ann.work@example.com` and `bob.work@example.com`.
+    pub second_accounts: bool,
     /// The stand-in's clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -69,6 +71,7 @@ impl Default for StandInOptions {
             access_token_life: Duration::from_secs(3599),
             redirect_uris: Vec::new(),
             clients: Vec::new(),
+            second_accounts: false,
             clock: Arc::new(SystemClock),
         }
     }
@@ -82,6 +85,7 @@ impl fmt::Debug for StandInOptions {
             .field("access_token_life", &self.access_token_life)
             .field("redirect_uris", &self.redirect_uris)
             .field("clients", &self.clients)
+            .field("second_accounts", &self.second_accounts)
             .finish_non_exhaustive()
     }
 }

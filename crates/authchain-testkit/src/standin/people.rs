@@ -67,6 +67,12 @@ impl People {
         Self(seed::people(now))
     }
 
+    /// Adds the accounts that Ann and Bob use at work.
+    pub(crate) fn with_second_accounts(mut self, now: Timestamp) -> Self {
+        self.0.extend(seed::second_accounts(now));
+        self
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &Person> {
         self.0.iter()
     }
@@ -107,7 +113,8 @@ mod tests {
 
     #[test]
     fn everybody_has_an_id_of_21_digits_and_things_of_their_own() {
-        let people = People::seeded(Timestamp(1_795_246_020));
+        let now = Timestamp(1_795_246_020);
+        let people = People::seeded(now).with_second_accounts(now);
         let ids: std::collections::BTreeSet<_> =
             people.all().flat_map(|p| p.files.iter().map(|f| f.id.clone())).collect();
         assert_eq!(ids.len(), people.all().map(|p| p.files.len()).sum::<usize>(), "no file has two owners");

@@ -33,6 +33,21 @@ pub(crate) fn people(now: Timestamp) -> Vec<Person> {
     ]
 }
 
+/// The accounts that Ann and Bob use at work.
+pub(crate) fn second_accounts(now: Timestamp) -> Vec<Person> {
+    vec![
+        person(now, "Ann.Work", "Archer", "110000000000000000111", ANN_WORK_FILES, ANN_WORK_MAIL, ANN_WORK_EVENTS),
+        person(now, "Bob.Work", "Baker", "110000000000000000222", BOB_WORK_FILES, BOB_WORK_MAIL, BOB_WORK_EVENTS),
+    ]
+}
+
+const ANN_WORK_FILES: &[FileSeed] = &[("Salary list", SHEET, "name,euros\nArcher,5200\n")];
+const ANN_WORK_MAIL: &[MailSeed] = &[("Payroll <payroll@office.example>", "Payslip", "It is attached.\n", true)];
+const ANN_WORK_EVENTS: &[EventSeed] = &[("Budget round", "", "Room 4", 4, 1)];
+const BOB_WORK_FILES: &[FileSeed] = &[("Bakery rota", SHEET, "day,who\nMonday,Baker\n")];
+const BOB_WORK_MAIL: &[MailSeed] = &[("Mill <sales@mill.example>", "Flour delivery", "Tuesday at six.\n", true)];
+const BOB_WORK_EVENTS: &[EventSeed] = &[("Flour delivery", "", "Bakery", 20, 1)];
+
 const ANN_FILES: &[FileSeed] = &[
     ("Projects", FOLDER, ""),
     (

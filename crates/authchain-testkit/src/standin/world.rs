@@ -42,6 +42,11 @@ impl World {
         for secret in clients.iter().filter_map(|client| client.secret.as_ref()) {
             ledger.note(secret.expose().to_owned());
         }
+        let now = options.clock.now();
+        let mut people = People::seeded(now);
+        if options.second_accounts {
+            people = people.with_second_accounts(now);
+        }
         Ok(Self {
             issuer: base.as_str().trim_end_matches('/').to_owned(),
             base,
@@ -51,7 +56,7 @@ impl World {
             keys: Mutex::new(Keys::generate()?),
             mood: Mutex::new(Mood::new(options.auto_approve, options.access_token_life)),
             ledger: Mutex::new(ledger),
-            people: Mutex::new(People::seeded(options.clock.now())),
+            people: Mutex::new(people),
             visits: Mutex::default(),
             uploads: Mutex::default(),
             clock: options.clock,

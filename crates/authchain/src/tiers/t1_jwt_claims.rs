@@ -12,6 +12,8 @@ use async_trait::async_trait;
 use authchain_core::{AuthError, AuthRequest, Clock, Look, Principal, Resolver, Tier, UserId};
 use authchain_jwt::{CacheTicket, Checked, Verified, VerifiedCache, Verifier};
 
+use crate::dpop::{self, Dpop};
+
 /// How many verified tokens are remembered.
 const REMEMBERED: usize = 50_000;
 /// For how long at most, whatever their own expiry says.
@@ -23,13 +25,21 @@ pub struct JwtClaims {
     verified: VerifiedCache<Arc<Principal>>,
     /// The verifier's generation of keys that `verified` was filled with.
     generation: AtomicU64,
+    dpop: Option<Arc<Dpop>>,
 }
 
 impl JwtClaims {
     /// A tier that trusts the issuers of `verifier`.
     pub fn new(verifier: Arc<Verifier>, clock: Arc<dyn Clock>) -> Self {
         let generation = AtomicU64::new(verifier.generation());
-        Self { verifier, verified: VerifiedCache::new(REMEMBERED, REMEMBERED_FOR, clock), generation }
+        Self { verifier, verified: VerifiedCache::new(REMEMBERED, REMEMBERED_FOR, clock), generation, dpop: None }
+    }
+
+    /// Takes tokens that are bound to a key, too, with a proof by that key (RFC 9449, section 7).
+    #[must_use]
+    pub fn dpop(mut self, dpop: Arc<Dpop>) -> Self {
+        self.dpop = Some(dpop);
+        self
     }
 
     /// What was verified with a key that has since been withdrawn is forgotten.
@@ -42,6 +52,8 @@ impl JwtClaims {
     }
 
     fn admit(&self, before: CacheTicket, token: &str, verified: Verified) -> Result<Arc<Principal>, AuthError> {
+        // What is bound to a key never gets into the cache: a warm bearer request need not look for that.
+        dpop::refuse_bound(&verified.claims)?;
         let principal = Arc::new(principal(verified)?);
         self.verified.insert_since(before, token, principal.clone(), principal.expires_at);
         Ok(principal)
@@ -55,7 +67,11 @@ impl Resolver for JwtClaims {
     }
 
     fn look(&self, request: &AuthRequest<'_>) -> Look {
-        let Some(token) = request.presented.bearer() else { return Look::Absent };
+        let Some(token) = request.presented.bearer() else {
+            let bound =
+                self.dpop.is_some() && dpop::presented(request).is_some_and(|token| self.verifier.trusts(token));
+            return if bound { Look::Ask } else { Look::Absent };
+        };
         self.forget_withdrawn();
         if let Some(principal) = self.verified.get(token) {
             return Look::Known(principal);
@@ -75,6 +91,14 @@ impl Resolver for JwtClaims {
     }
 
     async fn resolve(&self, request: &AuthRequest<'_>) -> Result<Option<Arc<Principal>>, AuthError> {
+        if let (Some(token), Some(dpop)) = (dpop::presented(request), &self.dpop) {
+            if !self.verifier.trusts(token) {
+                return Ok(None);
+            }
+            let verified = self.verifier.verify(token).await?;
+            dpop.check_bound(request, token, &verified.claims).await?;
+            return Ok(Some(Arc::new(principal(verified)?)));
+        }
         match request.presented.bearer() {
             Some(token) if self.verifier.trusts(token) => {
                 let before = self.verified.ticket();
@@ -86,11 +110,13 @@ impl Resolver for JwtClaims {
     }
 }
 
-/// The person is the verified address where there is one, else the subject.
+/// The person is the verified address where there is one, else the subject at its issuer: a subject that looks like
+/// somebody's address must not reach what is filed under that address.
 fn principal(verified: Verified) -> Result<Principal, AuthError> {
     let user = match &verified.email {
         Some(email) => UserId::from(email),
-        None => UserId::new(&verified.subject).map_err(|_| AuthError::InvalidToken("it names nobody"))?,
+        None => UserId::new(format!("{}#{}", verified.issuer, verified.subject))
+            .map_err(|_| AuthError::InvalidToken("it names nobody"))?,
     };
     Ok(Principal {
         user,

@@ -1,14 +1,20 @@
 //! Tier 2, provider session: a token that our own authorization server issued. It stands for a grant, and the account that
-//! signed in for that grant is the caller's primary account.
+//! signed in for that grant is the caller's primary account. A token without a grant names its caller itself: a client that
+//! acts for nobody but itself, or a person whom an organisation's identity provider vouches for.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use authchain_core::{AuthError, AuthRequest, Clock, CredentialKey, Look, Principal, Resolver, SignIn, Tier};
-use authchain_jwt::{VerifiedCache, Verifier};
+use authchain_core::{
+    AuthError, AuthRequest, Clock, CredentialKey, Look, Principal, ProviderId, Resolver, SignIn, Tier, UserId,
+};
+use authchain_jwt::{Verified, VerifiedCache, Verifier};
 use authchain_provider::CredentialManager;
 
-use crate::grants::Grants;
+use crate::{
+    dpop::{self, Dpop},
+    grants::Grants,
+};
 
 const REMEMBERED: usize = 50_000;
 /// Another instance may end a grant; no longer than this is its token still taken here.
@@ -20,6 +26,7 @@ pub struct ProviderSession {
     grants: Arc<Grants>,
     credentials: Arc<CredentialManager>,
     verified: Arc<VerifiedCache<Arc<Principal>>>,
+    dpop: Option<Arc<Dpop>>,
 }
 
 impl ProviderSession {
@@ -37,7 +44,50 @@ impl ProviderSession {
                 verified.remove_where(|principal: &Arc<Principal>| principal.grant.as_deref() == Some(ended));
             }
         });
-        Self { verifier, grants, credentials, verified }
+        Self { verifier, grants, credentials, verified, dpop: None }
+    }
+
+    /// Takes tokens that are bound to a key, too, with a proof by that key (RFC 9449, section 7).
+    #[must_use]
+    pub fn dpop(mut self, dpop: Arc<Dpop>) -> Self {
+        self.dpop = Some(dpop);
+        self
+    }
+
+    /// Whom a verified token stands for now.
+    async fn bearer_of(&self, verified: Verified) -> Result<Principal, AuthError> {
+        let Some(id) = verified.grant.as_deref() else { return self.named_by_itself(verified).await };
+        let grant = self.grants.get(id).await?.ok_or(AuthError::InvalidToken("it was revoked"))?.value;
+        Ok(Principal {
+            user: grant.user,
+            email: Some(grant.email),
+            provider: grant.provider,
+            tier: Tier::ProviderSession,
+            scopes: verified.scopes.union(&grant.added),
+            client: Some(grant.client),
+            grant: Some(grant.id.into()),
+            expires_at: verified.expires_at,
+        })
+    }
+
+    /// The caller of a token without a grant. Our own server wrote what it says; only whether it was withdrawn is stored.
+    async fn named_by_itself(&self, verified: Verified) -> Result<Principal, AuthError> {
+        const NOBODY: AuthError = AuthError::InvalidToken("it names no grant");
+        let text = |name: &str| verified.claims.get(name).and_then(serde_json::Value::as_str);
+        let (Some(provider), Some(id)) = (text("idp"), text("jti")) else { return Err(NOBODY) };
+        if self.grants.is_withdrawn(id).await? {
+            return Err(AuthError::InvalidToken("it was revoked"));
+        }
+        Ok(Principal {
+            user: UserId::new(&verified.subject).map_err(|_| NOBODY)?,
+            provider: ProviderId::new(provider).map_err(|_| NOBODY)?,
+            tier: Tier::ProviderSession,
+            grant: Some(id.into()),
+            email: verified.email,
+            scopes: verified.scopes,
+            client: verified.client,
+            expires_at: verified.expires_at,
+        })
     }
 
     /// A caller whose stored credential the provider has refused for good must sign in again: the OAuth client learns it
@@ -58,7 +108,11 @@ impl Resolver for ProviderSession {
     }
 
     fn look(&self, request: &AuthRequest<'_>) -> Look {
-        let Some(token) = request.presented.bearer() else { return Look::Absent };
+        let Some(token) = request.presented.bearer() else {
+            let bound =
+                self.dpop.is_some() && dpop::presented(request).is_some_and(|token| self.verifier.trusts(token));
+            return if bound { Look::Ask } else { Look::Absent };
+        };
         match self.verified.get(token).map(|principal| self.alive(principal)) {
             Some(Ok(principal)) => Look::Known(principal),
             Some(Err(error)) => Look::Refused(error),
@@ -68,23 +122,22 @@ impl Resolver for ProviderSession {
     }
 
     async fn resolve(&self, request: &AuthRequest<'_>) -> Result<Option<Arc<Principal>>, AuthError> {
+        if let (Some(token), Some(dpop)) = (dpop::presented(request), &self.dpop) {
+            if !self.verifier.trusts(token) {
+                return Ok(None);
+            }
+            let verified = self.verifier.verify(token).await?;
+            dpop.check_bound(request, token, &verified.claims).await?;
+            return self.alive(Arc::new(self.bearer_of(verified).await?)).map(Some);
+        }
         let Some(token) = request.presented.bearer().filter(|token| self.verifier.trusts(token)) else {
             return Ok(None);
         };
         let verified = self.verifier.verify(token).await?;
-        let id = verified.grant.as_deref().ok_or(AuthError::InvalidToken("it names no grant"))?;
+        // What is bound to a key never gets into the cache: a warm bearer request need not look for that.
+        dpop::refuse_bound(&verified.claims)?;
         let before = self.verified.ticket();
-        let grant = self.grants.get(id).await?.ok_or(AuthError::InvalidToken("it was revoked"))?.value;
-        let principal = Arc::new(Principal {
-            user: grant.user,
-            email: Some(grant.email),
-            provider: grant.provider,
-            tier: Tier::ProviderSession,
-            scopes: verified.scopes.union(&grant.added),
-            client: Some(grant.client),
-            grant: Some(grant.id.into()),
-            expires_at: verified.expires_at,
-        });
+        let principal = Arc::new(self.bearer_of(verified).await?);
         // Not remembered if a grant has ended since: it may have been this one.
         self.verified.insert_since(before, token, principal.clone(), principal.expires_at);
         self.alive(principal).map(Some)

@@ -19,7 +19,9 @@ impl Resolver for OAuthFallback {
     fn look(&self, request: &AuthRequest<'_>) -> Look {
         Look::Refused(match request.presented {
             Presented::Nothing => AuthError::MissingCredential,
-            Presented::Bearer(_) => AuthError::InvalidToken("no issuer that is trusted here made it"),
+            Presented::Bearer(_) | Presented::Dpop(_) => {
+                AuthError::InvalidToken("no issuer that is trusted here made it")
+            }
         })
     }
 

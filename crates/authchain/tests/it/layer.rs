@@ -46,7 +46,10 @@ async fn text<B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>>(response
 async fn in_axum_the_handler_sees_the_caller() {
     for waits in [false, true] {
         let mut app = Router::new()
-            .route("/mcp", get(|Extension(auth): Extension<AuthContext>| async move { auth.principal().user.to_string() }))
+            .route(
+                "/mcp",
+                get(|Extension(auth): Extension<AuthContext>| async move { auth.principal().user.to_string() }),
+            )
             .route_layer(layer(waits));
         let response = call(&mut app, request(Some("good")).map(|()| Body::empty())).await;
         assert_eq!(text(response).await, "ann");

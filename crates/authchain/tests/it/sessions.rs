@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use authchain::{
     Chain,
-    core::{AuthError, AuthRequest, Clock, Email, ManualClock, ProviderId, Scopes, Secret, StateStore, Timestamp, UserId},
+    core::{
+        AuthError, AuthRequest, Clock, Email, ManualClock, ProviderId, Scopes, Secret, StateStore, Timestamp, UserId,
+    },
     sessions::{NewSession, Sessions},
     store::MemoryState,
     tiers::{OAuthFallback, SessionCache},
@@ -49,6 +51,19 @@ async fn who(world: &World, token: &Secret) -> Result<String, AuthError> {
     let request = request(Some(token.expose()));
     let principal = chain.resolve(&AuthRequest::of(&request)?).await?;
     Ok(principal.user.to_string())
+}
+
+#[tokio::test]
+async fn a_widened_session_has_more_at_once_and_only_its_owners_may_be_widened() {
+    let world = world();
+    let (token, id) = open(&world.sessions, "ann@example.com").await;
+    let scopes = async || world.sessions.resolve(token.expose()).await.unwrap().unwrap().scopes.clone();
+    assert_eq!(scopes().await, Scopes::from("a"));
+    assert!(!world.sessions.widen(&UserId::new("eve@example.com").unwrap(), &id, &"b".into()).await.unwrap());
+    assert_eq!(scopes().await, Scopes::from("a"));
+    assert!(world.sessions.widen(&ann(), &id, &"b".into()).await.unwrap());
+    assert!(world.sessions.look(token.expose()).is_none(), "what was remembered is forgotten");
+    assert_eq!(scopes().await, Scopes::from("a b"));
 }
 
 #[tokio::test]

@@ -6,9 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use authchain::core::{
-    AuthError, AuthRequest, Look, Principal, ProviderId, Resolver, Scopes, Tier, Timestamp, UserId,
-};
+use authchain::core::{AuthError, AuthRequest, Look, Principal, ProviderId, Resolver, Scopes, Tier, Timestamp, UserId};
 
 /// A principal by its name.
 pub(crate) fn person(name: &str) -> Arc<Principal> {

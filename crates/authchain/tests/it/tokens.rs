@@ -109,6 +109,7 @@ impl World {
             generation: 0,
             rotated_at: self.clock.now(),
             key_id: String::new(),
+            bound_to: None,
         };
         self.grants.create(&grant).await.unwrap();
     }
@@ -157,6 +158,20 @@ async fn the_end_of_a_grant_ends_a_remembered_token_at_once() {
     assert!(world.who(&token).await.is_ok());
     world.grants.end("g1").await.unwrap();
     assert!(world.who(&token).await.is_err());
+}
+
+#[tokio::test]
+async fn a_widened_grant_widens_the_tokens_that_are_out_at_once() {
+    let world = world();
+    world.grant().await;
+    let token = world.our_token();
+    assert_eq!(world.who(&token).await.unwrap().scopes, Scopes::from("a b"));
+    let (ann, eve) = (UserId::new("ann@example.com").unwrap(), UserId::new("eve@example.com").unwrap());
+    assert!(!world.grants.widen("g1", &eve, &Scopes::from("c")).await.unwrap(), "it is not eve's");
+    assert!(!world.grants.widen("g2", &ann, &Scopes::from("c")).await.unwrap(), "there is none");
+    assert_eq!(world.who(&token).await.unwrap().scopes, Scopes::from("a b"));
+    assert!(world.grants.widen("g1", &ann, &Scopes::from("c")).await.unwrap());
+    assert_eq!(world.who(&token).await.unwrap().scopes, Scopes::from("a b c"));
 }
 
 #[tokio::test]

@@ -12,7 +12,6 @@ use tokio::{
 };
 
 use super::*;
-use crate::app::listen::serve_until;
 
 struct Files {
     folder: TempDir,
@@ -85,7 +84,9 @@ impl Server {
         });
         let router = Router::new().route("/", get(|| async { "hello" })).route("/slow", slow);
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve_until(listener, router, async move { drop(stopped.await) }));
+        let task = tokio::spawn(
+            axum::serve(listener, router).with_graceful_shutdown(async move { drop(stopped.await) }).into_future(),
+        );
         Self { address, stop, task, arrived, released }
     }
 

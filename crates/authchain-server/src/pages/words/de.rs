@@ -1,6 +1,6 @@
 //! German.
 
-use super::{Consent, Problems, Sentence, Sessions, SignIn, Words};
+use super::{Accounts, Consent, Problems, Sentence, Sessions, SignIn, Words};
 
 pub(super) const WORDS: Words = Words {
     lang: "de",
@@ -61,6 +61,52 @@ pub(super) const WORDS: Words = Words {
         signed_out: Sentence {
             title: "Sie sind abgemeldet",
             text: "Dieser Browser ist abgemeldet. Programme, die Sie verbunden haben, bleiben verbunden.",
+        },
+    },
+    accounts: Accounts {
+        title: "Ihre Konten",
+        text: "Programme, die für Sie handeln, können jedes dieser Konten benutzen: das aktive, solange sie kein anderes nennen.",
+        manage: "Konten ansehen und ändern",
+        link: "Weiteres Konto verknüpfen",
+        link_title: "Weiteres Konto verknüpfen",
+        link_text: |provider| {
+            format!(
+                "Sie melden sich bei {provider} mit dem anderen Konto an. Programme, die für Sie handeln, können es dann auch benutzen."
+            )
+        },
+        link_hint: |owner| {
+            format!(
+                "Fahren Sie nur fort, wenn Sie {owner} sind: Wer sich hier als {owner} anmeldet, kann das Konto benutzen."
+            )
+        },
+        linked: |account, owner| format!("{account} ist jetzt mit {owner} verknüpft."),
+        chosen_next: |provider| format!("wählen Sie gleich bei {provider}"),
+        account: "Konto",
+        linked_to: "Verknüpft mit",
+        more: "Das wird zusätzlich erbeten",
+        more_for: |client| format!("Das Programm „{client}“ darf das dann auch."),
+        rest_stays: "Was Sie bisher erlaubt haben, bleibt, wie es ist.",
+        primary: "damit melden Sie sich an",
+        secondary: "verknüpft",
+        active: "aktiv",
+        nothing_stored: "Dieses Konto hat sich hier noch nicht angemeldet.",
+        valid: |until| format!("Es funktioniert. Das jetzige Token gilt bis {until} und wird von selbst erneuert."),
+        valid_for_now: |until| format!("Es funktioniert bis {until}. Danach muss es sich wieder anmelden."),
+        needs_sign_in: |why| format!("Es muss sich wieder anmelden ({why})."),
+        sign_in_again: "Wieder anmelden",
+        switch: "Zum aktiven Konto machen",
+        switch_named: |account| format!("{account} zum aktiven Konto machen"),
+        unlink: "Verknüpfung lösen",
+        unlink_named: |account| format!("Verknüpfung mit {account} lösen"),
+        unlink_text: "Ihre Programme können dieses Konto dann nicht mehr benutzen. Wenn es hier sonst niemand benutzt, wird der Zugang widerrufen und gelöscht.",
+        keep: "Behalten",
+        unlinked: "Die Verknüpfung ist gelöst",
+        kept: "Ihre Programme können das Konto nicht mehr benutzen. Sein Zugang bleibt gespeichert, weil es hier noch jemand benutzt.",
+        revoked: |provider| format!("Sein Zugang ist hier gelöscht, und {provider} hat ihn beendet."),
+        not_revoked: |provider| {
+            format!(
+                "Sein Zugang ist hier gelöscht. {provider} hat nicht bestätigt, dass er beendet ist: Entfernen Sie diesen Server in den Sicherheitseinstellungen jenes Kontos."
+            )
         },
     },
     sessions: Sessions {

@@ -1,6 +1,6 @@
 //! English.
 
-use super::{Consent, Problems, Sentence, Sessions, SignIn, Words};
+use super::{Accounts, Consent, Problems, Sentence, Sessions, SignIn, Words};
 
 pub(super) const WORDS: Words = Words {
     lang: "en",
@@ -50,6 +50,48 @@ pub(super) const WORDS: Words = Words {
         signed_out: Sentence {
             title: "You are signed out",
             text: "This browser is signed out. Programs that you connected stay connected.",
+        },
+    },
+    accounts: Accounts {
+        title: "Your accounts",
+        text: "Programs that act for you can use each of these accounts: the active one, unless they name another.",
+        manage: "See and change your accounts",
+        link: "Link another account",
+        link_title: "Link another account",
+        link_text: |provider| {
+            format!("You sign in at {provider} with the other account. Programs that act for you can then use it too.")
+        },
+        link_hint: |owner| {
+            format!("Go on only if you are {owner}: whoever signs in here as {owner} can use the account.")
+        },
+        linked: |account, owner| format!("{account} is now linked to {owner}."),
+        chosen_next: |provider| format!("you choose it next, at {provider}"),
+        account: "Account",
+        linked_to: "Linked to",
+        more: "This is asked for in addition",
+        more_for: |client| format!("The program “{client}” will be allowed to do this as well."),
+        rest_stays: "What you allowed before stays as it is.",
+        primary: "you sign in with it",
+        secondary: "linked",
+        active: "active",
+        nothing_stored: "This account has not signed in here yet.",
+        valid: |until| format!("It works. The present token is valid until {until} and is renewed by itself."),
+        valid_for_now: |until| format!("It works until {until}. Then it has to sign in again."),
+        needs_sign_in: |why| format!("It has to sign in again ({why})."),
+        sign_in_again: "Sign in again",
+        switch: "Make it the active account",
+        switch_named: |account| format!("Make {account} the active account"),
+        unlink: "Unlink",
+        unlink_named: |account| format!("Unlink {account}"),
+        unlink_text: "Your programs can no longer use this account. Unless somebody else uses it here, its credential is revoked and deleted.",
+        keep: "Keep it",
+        unlinked: "The account is unlinked",
+        kept: "Your programs can no longer use it. Its credential stays, because somebody else uses the account here.",
+        revoked: |provider| format!("Its credential is deleted here, and {provider} has ended the access."),
+        not_revoked: |provider| {
+            format!(
+                "Its credential is deleted here. {provider} did not confirm that the access has ended: remove this server in the security settings of that account."
+            )
         },
     },
     sessions: Sessions {

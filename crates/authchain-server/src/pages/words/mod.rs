@@ -53,6 +53,7 @@ pub(crate) struct Words {
     pub(crate) lang: &'static str,
     pub(crate) consent: Consent,
     pub(crate) sign_in: SignIn,
+    pub(crate) accounts: Accounts,
     pub(crate) sessions: Sessions,
     pub(crate) problems: Problems,
     /// A scope in words, where this language has them.
@@ -97,6 +98,42 @@ pub(crate) struct SignIn {
     pub(crate) another: &'static str,
     pub(crate) sign_out: &'static str,
     pub(crate) signed_out: Sentence,
+}
+
+/// A person's accounts.
+pub(crate) struct Accounts {
+    pub(crate) title: &'static str,
+    pub(crate) text: &'static str,
+    pub(crate) manage: &'static str,
+    pub(crate) link: &'static str,
+    pub(crate) link_title: &'static str,
+    pub(crate) link_text: fn(provider: &str) -> String,
+    pub(crate) link_hint: fn(owner: &str) -> String,
+    pub(crate) linked: fn(account: &str, owner: &str) -> String,
+    pub(crate) chosen_next: fn(provider: &str) -> String,
+    pub(crate) account: &'static str,
+    pub(crate) linked_to: &'static str,
+    pub(crate) more: &'static str,
+    pub(crate) more_for: fn(client: &str) -> String,
+    pub(crate) rest_stays: &'static str,
+    pub(crate) primary: &'static str,
+    pub(crate) secondary: &'static str,
+    pub(crate) active: &'static str,
+    pub(crate) nothing_stored: &'static str,
+    pub(crate) valid: fn(until: &str) -> String,
+    pub(crate) valid_for_now: fn(until: &str) -> String,
+    pub(crate) needs_sign_in: fn(why: &str) -> String,
+    pub(crate) sign_in_again: &'static str,
+    pub(crate) switch: &'static str,
+    pub(crate) switch_named: fn(account: &str) -> String,
+    pub(crate) unlink: &'static str,
+    pub(crate) unlink_named: fn(account: &str) -> String,
+    pub(crate) unlink_text: &'static str,
+    pub(crate) keep: &'static str,
+    pub(crate) unlinked: &'static str,
+    pub(crate) kept: &'static str,
+    pub(crate) revoked: fn(provider: &str) -> String,
+    pub(crate) not_revoked: fn(provider: &str) -> String,
 }
 
 /// Session tokens.

@@ -1,0 +1,53 @@
+//! Credentials and state in PostgreSQL, for several servers at once.
+//!
+//! A few connections, one per core, carry the statements of everybody: they are prepared once and pipelined, so nobody waits
+//! for the answer to another's. A connection that is lost is made again; meanwhile callers wait a moment and then get an
+//! error, and nothing has to be restarted when the database is back.
+
+mod connection;
+mod credentials;
+mod notices;
+mod schema;
+mod state;
+mod tls;
+
+use std::sync::Arc;
+
+use authchain_core::{Clock, Secret, StoreError};
+
+use self::connection::Connections;
+pub use self::{
+    credentials::PostgresStore,
+    notices::{Change, Changes},
+    state::PostgresState,
+};
+use crate::seal::Keyring;
+
+/// A database that is reachable and has our tables. Cheap to clone; clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Postgres(Arc<Connections>);
+
+impl Postgres {
+    /// Connects to `postgresql://user:password@host/database?sslmode=require` and makes the tables where there are none.
+    /// Certificates are checked wherever TLS is spoken; `sslmode=prefer`, the default, falls back to plain text where the
+    /// server offers none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] for a URL that is none, [`StoreError::Unavailable`] when the database cannot be reached
+    /// within a few seconds, [`StoreError::Corrupt`] when the tables are of a newer version of this program.
+    pub async fn connect(url: &Secret) -> Result<Self, StoreError> {
+        let connections = Connections::new(url)?;
+        connections.first().await?;
+        Ok(Self(Arc::new(connections)))
+    }
+
+    /// The credentials in it, sealed with these keys.
+    pub fn credentials(&self, keyring: Keyring) -> PostgresStore {
+        PostgresStore::new(Arc::clone(&self.0), keyring)
+    }
+
+    /// The state in it, by this clock.
+    pub fn state(&self, clock: Arc<dyn Clock>) -> PostgresState {
+        PostgresState::new(Arc::clone(&self.0), clock)
+    }
+}
