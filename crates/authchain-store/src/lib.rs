@@ -6,8 +6,10 @@
 //!
 //! Every store passes the suites in `authchain_testkit::suite`; so can a store of your own.
 
+pub mod archive;
 mod authorized_user;
 mod backup;
+pub mod export;
 mod file;
 pub mod import;
 mod lock;

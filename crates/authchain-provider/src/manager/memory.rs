@@ -243,6 +243,21 @@ impl Memory {
         self.update(key, |entry| *entry = Entry { held, ..Entry::default() });
     }
 
+    /// Forgets what the store may tell otherwise by now; what it does not have yet stays.
+    pub(super) fn forget(&self, key: &CredentialKey) {
+        self.update(key, |entry| {
+            entry.held = None;
+            entry.refused = None;
+            entry.failed = None;
+        });
+    }
+
+    /// Every key of which anything is known.
+    pub(super) fn keys(&self) -> Vec<CredentialKey> {
+        let shards = self.shards.iter().map(|shard| shard.read().unwrap_or_else(PoisonError::into_inner));
+        shards.flat_map(|shard| shard.keys().cloned().collect::<Vec<_>>()).collect()
+    }
+
     pub(super) fn anybody_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed) > 0
     }

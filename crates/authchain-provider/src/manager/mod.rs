@@ -21,8 +21,8 @@ use std::{
 
 use async_trait::async_trait;
 use authchain_core::{
-    AccessToken, AuthError, Cause, Clock, Credential, CredentialKey, CredentialStore, Email, ProviderId,
-    ScopeRules, Scopes, SignIn, TokenSource, UserId,
+    AccessToken, AuthError, Cause, Clock, Credential, CredentialKey, CredentialStore, Email, ProviderId, ScopeRules,
+    Scopes, SignIn, TokenSource, UserId,
 };
 use tokio::sync::broadcast;
 
@@ -205,6 +205,15 @@ impl CredentialManager {
                 entry.rejected = Some(token.clone());
             }
         });
+    }
+
+    /// Another process has written or removed this credential, or, without a key, perhaps any of them: who asks next is
+    /// given what the store holds now.
+    pub fn changed_elsewhere(&self, key: Option<&CredentialKey>) {
+        match key {
+            Some(key) => self.memory.forget(key),
+            None => self.memory.keys().iter().for_each(|key| self.memory.forget(key)),
+        }
     }
 
     /// The credentials whose newest token is only in memory, because the store did not take it.

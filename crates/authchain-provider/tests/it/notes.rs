@@ -15,7 +15,8 @@ async fn a_note_and_a_refresh_at_the_same_time_both_stay() {
         let (noting, ann) = (noting.clone(), ann.clone());
         async move { noting.note(&ann, |extra| drop(extra.insert(format!("n{n}"), n.into()))).await.unwrap() }
     });
-    let (noted, token) = tokio::join!(join_all(notes), refreshing.access_token(&ann, &drive()));
+    let scopes = drive();
+    let (noted, token) = tokio::join!(join_all(notes), refreshing.access_token(&ann, &scopes));
     assert!(noted.iter().all(|done| *done));
     assert_eq!(token.unwrap().secret().expose(), "new-ann@example.com-1");
     refreshing.flush().await.unwrap();

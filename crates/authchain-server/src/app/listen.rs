@@ -15,7 +15,7 @@ use axum::{
     middleware::AddExtension,
     serve::{IncomingStream, Listener},
 };
-use tower::Layer;
+use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Front, McpEndpoint};

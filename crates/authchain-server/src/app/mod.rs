@@ -78,6 +78,7 @@ pub struct App {
     server: AuthorizationServer,
     parts: Parts,
     toolbox: Arc<Toolbox>,
+    _watch: storage::Watch,
     /// The certificate of HTTPS of our own, and how long a handshake may take.
     tls: Option<(Arc<Certificates>, Duration)>,
 }
@@ -111,7 +112,8 @@ impl App {
         let Files { google_credentials, certificates } = Files::read(&config).await?;
         let (public_url, resource) = (config.public_url()?, config.resource()?);
 
-        let Storage { keyring, credentials, state, .. } = Storage::open(&config.storage, clock.clone()).await?;
+        let storage = Storage::open(&config.storage, clock.clone()).await?;
+        let Storage { keyring, credentials, state, .. } = storage.clone();
 
         let provider = match &config.providers.google.base_url {
             Some(base) => Provider::google_at(base, google),
@@ -128,6 +130,7 @@ impl App {
             clock.clone(),
             RefreshOptions { ahead: config.refresh.ahead, ..RefreshOptions::default() },
         );
+        let watch = storage.watch(&credentials);
 
         let grants = Arc::new(Grants::new(state.clone(), clock.clone(), config.tokens.refresh));
         let sessions = Arc::new(Sessions::new(state.clone(), clock.clone(), config.session.idle));
@@ -181,7 +184,17 @@ impl App {
 
         let address = SocketAddr::new(config.server.host, config.server.port);
         let tls = certificates.map(|certificates| (certificates, config.tls.handshake_timeout));
-        Ok(Self { address, mcp_path: config.server.mcp_path, public_url, layer, server, parts, toolbox, tls })
+        Ok(Self {
+            address,
+            mcp_path: config.server.mcp_path,
+            public_url,
+            layer,
+            server,
+            parts,
+            toolbox,
+            _watch: watch,
+            tls,
+        })
     }
 
     /// Whether a server could be put together: reads all that the configuration names, opens no store and asks nobody.

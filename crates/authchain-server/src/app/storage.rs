@@ -1,16 +1,20 @@
 //! The stores and the keys that a configuration names, open. A server is built on them; commands look at them and change
 //! them while servers run.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use authchain::{
     core::{Clock, CredentialStore, StateStore, StoreError},
+    provider::CredentialManager,
     store::{MemoryState, SealedRecords, StateDb, StorageMode, open_credentials, open_sealed, seal::Keyring},
 };
 use tracing::warn;
 
 use super::StartError;
 use crate::config::StorageSection;
+
+/// How often the key file is looked at where nothing is written.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Open stores and their keys.
 #[derive(Clone)]
@@ -23,6 +27,8 @@ pub struct Storage {
     pub sealed: Option<Arc<dyn SealedRecords>>,
     /// Grants, sessions, signing keys and what else lives shorter than credentials.
     pub state: Arc<dyn StateStore>,
+    #[cfg(feature = "postgres")]
+    database: Option<Arc<authchain::store::postgres::PostgresStore>>,
 }
 
 impl Storage {
@@ -36,7 +42,14 @@ impl Storage {
             StorageMode::MemoryOnly => {
                 let keyring = Keyring::ephemeral();
                 let credentials = open_credentials(section.mode, &section.directory, keyring.clone())?;
-                Ok(Self { keyring, credentials, sealed: None, state: Arc::new(MemoryState::new(clock)) })
+                Ok(Self {
+                    keyring,
+                    credentials,
+                    sealed: None,
+                    state: Arc::new(MemoryState::new(clock)),
+                    #[cfg(feature = "postgres")]
+                    database: None,
+                })
             }
             StorageMode::Postgres => Self::in_database(section, clock).await,
             _ => {
@@ -58,7 +71,14 @@ impl Storage {
             Some(sealed) => Arc::clone(sealed) as Arc<dyn CredentialStore>,
             None => open_credentials(mode, directory, keyring.clone())?,
         };
-        Ok(Self { keyring, credentials, sealed, state })
+        Ok(Self {
+            keyring,
+            credentials,
+            sealed,
+            state,
+            #[cfg(feature = "postgres")]
+            database: None,
+        })
     }
 
     #[cfg(feature = "postgres")]
@@ -72,9 +92,9 @@ impl Storage {
         let from = section.clone();
         let keyring = blocking(move || keyring(&from)).await?;
         let database = Postgres::connect(&url).await?;
-        let sealed: Arc<dyn SealedRecords> = Arc::new(database.credentials(keyring.clone()));
+        let store = Arc::new(database.credentials(keyring.clone()));
         let state = Arc::new(database.state(clock));
-        Ok(Self { keyring, credentials: Arc::clone(&sealed) as Arc<dyn CredentialStore>, sealed: Some(sealed), state })
+        Ok(Self { keyring, credentials: store.clone(), sealed: Some(store.clone()), state, database: Some(store) })
     }
 
     #[cfg(not(feature = "postgres"))]
@@ -82,6 +102,49 @@ impl Storage {
     async fn in_database(_: &StorageSection, _: Arc<dyn Clock>) -> Result<Self, StartError> {
         let why = "this program was built without PostgreSQL: build it with --features postgres";
         Err(crate::config::ConfigError::at("storage.mode", why).into())
+    }
+}
+
+/// Looks after what other processes change, as long as it lives: keys in the key file, credentials in the database.
+pub(super) struct Watch(Vec<tokio::task::AbortHandle>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.iter().for_each(tokio::task::AbortHandle::abort);
+    }
+}
+
+impl Storage {
+    /// Takes up new keys, and what other servers write, from now on.
+    pub(super) fn watch(&self, manager: &Arc<CredentialManager>) -> Watch {
+        let keyring = self.keyring.clone();
+        let keys = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                let keyring = keyring.clone();
+                if let Ok(Err(error)) = tokio::task::spawn_blocking(move || keyring.refresh()).await {
+                    warn!(%error, "the keys cannot be read again; those at hand stay");
+                }
+            }
+        });
+        let mut watch = Watch(vec![keys.abort_handle()]);
+        #[cfg(feature = "postgres")]
+        if let Some(database) = &self.database {
+            use authchain::store::postgres::Change;
+            let (mut changes, manager) = (database.changes(), manager.clone());
+            let heard = tokio::spawn(async move {
+                while let Some(change) = changes.next().await {
+                    match change {
+                        Change::Of(key) => manager.changed_elsewhere(Some(&key)),
+                        Change::Anything => manager.changed_elsewhere(None),
+                    }
+                }
+            });
+            watch.0.push(heard.abort_handle());
+        }
+        #[cfg(not(feature = "postgres"))]
+        let _ = (manager, &mut watch);
+        watch
     }
 }
 

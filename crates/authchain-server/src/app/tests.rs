@@ -204,7 +204,8 @@ fn names_of_scopes_mean_what_the_configured_edition_says() {
     let scopes = |edition: &str| {
         let sources = Sources::new().set("providers.google.scopes", "drive_basic", "--test");
         let config = sources.set("google.scope_groups", edition, "--test").load().unwrap();
-        options(&config, &config.public_url().unwrap(), &config.resource().unwrap()).unwrap().default_scopes
+        let clock: std::sync::Arc<dyn authchain::core::Clock> = std::sync::Arc::new(authchain::core::SystemClock);
+        options(&config, &config.public_url().unwrap(), &config.resource().unwrap(), &clock).unwrap().default_scopes
     };
     assert!(scopes("original").contains("https://www.googleapis.com/auth/drive.file"));
     assert!(scopes("later").contains("https://www.googleapis.com/auth/drive"));

@@ -148,7 +148,7 @@ mod tests {
             client("x", &["javascript:x"]),
             client("x", &[]),
         ] {
-            assert!(refused(&[bad.clone()]), "{bad:?}");
+            assert!(refused(std::slice::from_ref(&bad)), "{bad:?}");
         }
         let twice = client("x", &["https://a.example/cb"]);
         assert!(refused(&[twice.clone(), twice]));

@@ -59,7 +59,7 @@ pub(crate) fn consent(
         p.soft { ((consent.next)(&provider)) }
         p.soft { ((consent.never)(&provider)) }
     };
-    let title = (consent.title)(client.metadata.name(), &server.options.name);
+    let title = (consent.title)(client.metadata.name(), &provider);
     layout::page(server, language, StatusCode::OK, &title, &content)
 }
 

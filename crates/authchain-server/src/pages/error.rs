@@ -46,6 +46,11 @@ impl Problem {
         }
     }
 
+    /// Whether connecting anew in the client helps. Where the person or the provider said no, it does not.
+    fn is_mended_by_the_client(&self) -> bool {
+        !matches!(self, Self::DeniedAtProvider | Self::ProviderDown | Self::WrongAccount { .. } | Self::AlreadyDone)
+    }
+
     fn sentence<'w>(&self, words: &'w Problems) -> &'w Sentence {
         match self {
             Self::UnknownClient => &words.unknown_client,
@@ -154,7 +159,7 @@ impl<'a> ErrorPage<'a> {
                 p { a.button.main href=(address) { ((words.return_to)(client)) } }
             }
             @if let Some(reference) = reference {
-                (reconnect(words))
+                @if problem.is_mended_by_the_client() { (reconnect(words)) }
                 dl { dt { (words.reference) } dd { (reference) } }
             }
         };

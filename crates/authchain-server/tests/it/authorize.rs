@@ -15,7 +15,7 @@ async fn the_page_names_the_client_where_the_answer_goes_and_the_scopes_in_words
     assert_eq!(page.status, 200);
     let words = page.text();
     for seen in [
-        "Test Client asks for access to Workspace",
+        "“Test Client” asks for access to your Google account",
         "a program on this computer (127.0.0.1)",
         "read only",
         "Google Drive",

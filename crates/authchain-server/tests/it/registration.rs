@@ -316,9 +316,7 @@ async fn n06_what_a_client_reads_of_itself_is_all_that_it_registered() {
 #[tokio::test]
 async fn n06_equal_registrations_are_one_client_for_ten_minutes_and_never_share_a_secret() {
     let world = World::new().await;
-    let body = |method: &str| {
-        json!({"client_name": "X", "redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": method})
-    };
+    let body = |method: &str| json!({"client_name": "X", "redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": method});
     let twice = |method: &'static str| {
         let (world, body) = (&world, body(method));
         async move {

@@ -22,7 +22,7 @@ pub enum PlaceError {
     /// What is in the memory of a process cannot be reached by another, and is gone at its end.
     #[error("memory_only has no records that a migration could read, and would lose what it writes when it ends")]
     Memory,
-    /// The store is opened otherwise.
+    /// Such a store is opened by its address: see [`Place::new`].
     #[error("{0} is not kept in a folder")]
     NoFolder(StorageMode),
     /// The store cannot be opened.
@@ -47,9 +47,16 @@ impl Place {
             StorageMode::FilePlaintext => FileForm::Plaintext,
             StorageMode::FileEncrypted | StorageMode::MemoryWithBackup => FileForm::Sealed(keyring.clone()),
             StorageMode::MemoryOnly => return Err(PlaceError::Memory),
-            #[allow(unreachable_patterns, reason = "modes without a folder")]
-            _ => return Err(PlaceError::NoFolder(mode)),
+            StorageMode::Postgres => return Err(PlaceError::NoFolder(mode)),
         };
+        Ok(Self::with_form(mode, dir, form)?)
+    }
+
+    /// As [`Place::in_folder`], for files in another form than the mode's usual one.
+    ///
+    /// # Errors
+    /// Those of [`FileStore::open`].
+    pub fn with_form(mode: StorageMode, dir: &Path, form: FileForm) -> Result<Self, StoreError> {
         let extension = form.extension();
         let store = Arc::new(FileStore::open(dir, form)?);
         let folder = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());

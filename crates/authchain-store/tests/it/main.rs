@@ -1,6 +1,7 @@
 //! The stores as their users see them.
 #![expect(clippy::unwrap_used, clippy::string_slice, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod archive;
 mod backup;
 mod earlier;
 mod fernet;
@@ -8,6 +9,8 @@ mod files;
 mod import;
 mod migration;
 mod migration_killed;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod processes;
 mod rotation;
 mod sealed_format;

@@ -119,7 +119,9 @@ impl CredentialStore for TestStore {
         Ok(self.records.lock().unwrap().remove(key).is_some())
     }
 
-    fn list(&self, _: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {
-        unimplemented!("a credential manager lists nothing")
+    fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {
+        let records = self.records.lock().unwrap();
+        let keys: Vec<_> = records.keys().filter(|key| filter.matches(key)).cloned().map(Ok).collect();
+        Box::pin(futures_util::stream::iter(keys))
     }
 }

@@ -5,7 +5,7 @@ use super::{Accounts, Consent, Problems, Sentence, Sessions, SignIn, Words};
 pub(super) const WORDS: Words = Words {
     lang: "de",
     consent: Consent {
-        title: |client, server| format!("{client} bittet um Zugriff auf {server}"),
+        title: |client, provider| format!("„{client}“ bittet um Zugriff auf Ihr {provider}-Konto"),
         unverified: "So nennt sich das Programm selbst. Niemand hat diesen Namen geprüft.",
         described_at: "Beschrieben auf",
         only_this_computer: "Diese Seite steht für die Beschreibung des Programms ein, nicht für das Programm: jedes Programm auf diesem Computer kann die Antwort entgegennehmen.",

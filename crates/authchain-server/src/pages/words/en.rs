@@ -5,7 +5,7 @@ use super::{Accounts, Consent, Problems, Sentence, Sessions, SignIn, Words};
 pub(super) const WORDS: Words = Words {
     lang: "en",
     consent: Consent {
-        title: |client, server| format!("{client} asks for access to {server}"),
+        title: |client, provider| format!("“{client}” asks for access to your {provider} account"),
         unverified: "This name is what the program says of itself. Nobody has checked it.",
         described_at: "Described at",
         only_this_computer: "This site vouches for the program's description, not for the program: any program on this computer can take the answer.",

@@ -62,7 +62,7 @@ pub(crate) struct Words {
 
 /// The consent page.
 pub(crate) struct Consent {
-    pub(crate) title: fn(client: &str, server: &str) -> String,
+    pub(crate) title: fn(client: &str, provider: &str) -> String,
     pub(crate) unverified: &'static str,
     pub(crate) described_at: &'static str,
     pub(crate) only_this_computer: &'static str,
