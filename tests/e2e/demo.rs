@@ -12,7 +12,7 @@ use crate::{
     program::{self, Demo, Program, authchain, files, run_authchain},
 };
 
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "request without token → 401 challenge",
     "discovery",
     "registration",

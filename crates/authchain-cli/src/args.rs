@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use authchain::core::Email;
+use authchain::{core::Email, store::seal::KeyId};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -36,6 +36,12 @@ pub(crate) enum Command {
     /// The accounts of the people who signed in here
     #[command(subcommand)]
     Accounts(Accounts),
+    /// The keys that seal what is stored: list, rotate, reencrypt, retire
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Stored credentials: listed, checked, moved, imported, exported, backed up
+    #[command(subcommand)]
+    Credentials(crate::credentials::args::Credentials),
     /// Tokens for tests and scripts
     #[command(subcommand)]
     Token(Token),
@@ -167,6 +173,49 @@ impl Accounts {
         match self {
             Self::List(common) | Self::Validate(common) => common,
             Self::Link { common, .. } | Self::Switch { common, .. } | Self::Unlink { common, .. } => common,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Lists the keys, what needs them, and which can go
+    #[command(after_help = "Example:\n  authchain keys list --json")]
+    List(KeysCommon),
+    /// Makes a new primary key; everything still opens, and running servers take it up
+    #[command(after_help = "Examples:\n  authchain keys rotate --dry-run\n  authchain keys rotate")]
+    Rotate(KeysCommon),
+    /// Seals every record with the primary key, while servers run; run it again if it was stopped
+    #[command(after_help = "Examples:\n  authchain keys reencrypt --dry-run\n  authchain keys reencrypt")]
+    Reencrypt(KeysCommon),
+    /// Takes a key away for good, unless something needs it
+    #[command(after_help = "Example:\n  authchain keys retire f085a87c4461fe24")]
+    Retire {
+        /// The key, as `authchain keys list` calls it
+        id: KeyId,
+        #[command(flatten)]
+        common: KeysCommon,
+    },
+}
+
+/// What every `keys` command takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeysCommon {
+    /// The folder of credentials and keys
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Says what would be done, and changes nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Prints the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Keys {
+    pub(crate) fn common(&self) -> &KeysCommon {
+        match self {
+            Self::List(common) | Self::Rotate(common) | Self::Reencrypt(common) | Self::Retire { common, .. } => common,
         }
     }
 }
@@ -329,6 +378,8 @@ impl Args {
             Command::Demo(demo) => demo.json,
             Command::Login(login) => login.json,
             Command::Accounts(accounts) => accounts.common().json,
+            Command::Keys(keys) => keys.common().json,
+            Command::Credentials(credentials) => credentials.common().json,
             Command::Token(Token::Mint(mint)) => mint.json,
             Command::Scopes(Scopes::List(list)) => list.common.json,
             Command::Scopes(Scopes::Explain { common, .. } | Scopes::Resolve { common, .. }) => common.json,

@@ -30,6 +30,11 @@ impl Failure {
         }
     }
 
+    /// The same with another advice.
+    pub(crate) fn fix(self, fix: impl Display) -> Self {
+        Self { fix: fix.to_string(), ..self }
+    }
+
     /// What was named does not exist.
     pub(crate) fn not_found(message: impl Display, fix: impl Display) -> Self {
         Self { code: "not_found", message: message.to_string(), fix: fix.to_string(), exit: 3 }

@@ -3,8 +3,10 @@
 mod accounts;
 mod args;
 mod config;
+mod credentials;
 mod demo;
 mod failure;
+mod keys;
 mod logging;
 mod login;
 mod output;
@@ -45,6 +47,8 @@ async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Demo(demo) => demo::run(demo, output).await,
         Command::Login(login) => login::run(sources, login, output).await,
         Command::Accounts(command) => accounts::run(sources, command, output).await,
+        Command::Keys(command) => keys::run(sources, command, output).await,
+        Command::Credentials(command) => credentials::run(sources, command, output).await,
         Command::Token(args::Token::Mint(mint)) => token::mint(sources, mint, output).await,
         Command::Scopes(command) => scopes::run(&sources, command, output),
         Command::Services(args::Services::List(list)) => services::list(&list, output),

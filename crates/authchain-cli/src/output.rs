@@ -22,6 +22,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether the answer is for a program.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// The answer: one line of JSON for programs, `text` for people.
     pub(crate) fn answer(self, json: &Value, text: impl Display) {
         let text: &dyn Display = if self.json { json } else { &text };

@@ -127,7 +127,7 @@ fn neighbourhood(address: IpAddr) -> IpAddr {
 }
 
 /// Buckets that hold a minute's share and fill evenly.
-struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     per_minute: u32,
     clock: Arc<dyn Clock>,
     full: Mutex<HashMap<K, Bucket>>,
@@ -141,12 +141,12 @@ struct Bucket {
 }
 
 impl<K: Eq + Hash> Buckets<K> {
-    fn new(per_minute: u32, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(per_minute: u32, clock: Arc<dyn Clock>) -> Self {
         Self { per_minute, clock, full: Mutex::default() }
     }
 
     /// Takes one; otherwise says after how long there is one again.
-    fn take(&self, key: K) -> Result<(), Duration> {
+    pub(crate) fn take(&self, key: K) -> Result<(), Duration> {
         if self.per_minute == 0 {
             return Ok(());
         }

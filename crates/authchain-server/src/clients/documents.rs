@@ -22,6 +22,7 @@ use url::Url;
 use super::{Metadata, NoClient};
 use crate::{
     ServerOptions,
+    limits::Buckets,
     outbound::{FetchError, Fetched, Outbound},
 };
 
@@ -33,6 +34,8 @@ const USUAL: Duration = Duration::from_secs(60 * 60);
 const LAST_GOOD: Duration = Duration::from_secs(24 * 60 * 60);
 /// After a failure nobody is asked again for so long.
 const PAUSE: Duration = Duration::from_secs(15);
+/// So often a minute one host is asked at most, for whichever documents: nobody turns this server against a site.
+const FETCHES: u32 = 60;
 /// So many documents are remembered.
 const MOST: usize = 1000;
 
@@ -70,6 +73,7 @@ struct Inner {
     outbound: Arc<Outbound>,
     options: ServerOptions,
     clock: Arc<dyn Clock>,
+    fetches: Buckets<String>,
     entries: Mutex<HashMap<String, Entry>>,
 }
 
@@ -94,7 +98,8 @@ pub(super) fn address(id: &str) -> Option<Result<Url, &'static str>> {
 
 impl Documents {
     pub(crate) fn new(outbound: Arc<Outbound>, options: ServerOptions, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner { outbound, options, clock, entries: Mutex::default() }))
+        let fetches = Buckets::new(FETCHES, clock.clone());
+        Self(Arc::new(Inner { outbound, options, clock, fetches, entries: Mutex::default() }))
     }
 
     /// What the document at `url` says.
@@ -124,6 +129,11 @@ impl Inner {
                     return last_good(copy.as_ref(), refusal.clone(), now);
                 }
                 _ => {}
+            }
+            let host = url.host_str().unwrap_or_default();
+            if entry.flight.is_none() && self.fetches.take(host.to_owned()).is_err() {
+                let busy = Refusal::Passing("its site was asked too often in the last minute".into());
+                return last_good(entry.copy.as_ref(), busy, now);
             }
             entry.flight.get_or_insert_with(|| self.start(url)).clone()
         };

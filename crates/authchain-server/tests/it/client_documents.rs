@@ -284,3 +284,22 @@ async fn n05_a_document_is_managed_at_its_own_site_and_not_here() {
         assert_eq!(request.bearer_auth("x").send().await.unwrap().status(), 401, "{method}");
     }
 }
+
+#[tokio::test]
+async fn n05_nobody_turns_the_server_against_a_site_by_naming_many_documents() {
+    let (world, site) = (world().await, Site::new(|_| {}).await);
+    let ask = |id: String| {
+        let world = &world;
+        async move {
+            let form = [("grant_type", "refresh_token"), ("refresh_token", "art_x"), ("client_id", id.as_str())];
+            world.post_form("/oauth/token", &form).await.0
+        }
+    };
+    for n in 0..60 {
+        assert_eq!(ask(format!("{}/{n}", site.base)).await, 401);
+    }
+    assert_eq!(ask(site.client().id).await, 503);
+    assert_eq!(site.fetches(), 0);
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(ask(site.client().id).await, 400, "there is room again, and the document is good");
+}

@@ -40,13 +40,15 @@ pub(super) struct Connections {
     name: String,
     slots: Vec<Slot>,
     next: AtomicUsize,
+    /// When connecting last failed, and why; nothing once it has succeeded.
+    outage: RwLock<Option<(Instant, StoreError)>>,
 }
 
 #[derive(Default)]
 struct Slot {
     live: RwLock<Option<Arc<Live>>>,
-    /// Held by the one who connects; holds the last failure.
-    connecting: Mutex<Option<(Instant, StoreError)>>,
+    /// Held by the one who connects.
+    connecting: Mutex<()>,
 }
 
 /// A connection that works, or did a moment ago.
@@ -90,7 +92,7 @@ impl Connections {
         let name = format!("the database {} at {hosts}", config.get_dbname().unwrap_or("of the user"));
         let count = available_parallelism().map_or(2, |cores| cores.get().min(MOST));
         let slots = std::iter::repeat_with(Slot::default).take(count).collect();
-        Ok(Self { config, tls: Tls::new()?, name, slots, next: AtomicUsize::new(0) })
+        Ok(Self { config, tls: Tls::new()?, name, slots, next: AtomicUsize::new(0), outage: RwLock::default() })
     }
 
     /// What the database is called in errors.
@@ -113,22 +115,23 @@ impl Connections {
             return Ok(live);
         }
         // One connects, and the others who need this connection wait for it: a lock is what they wait at.
-        let mut connecting = slot.connecting.lock().await;
+        let _connecting = slot.connecting.lock().await;
         if let Some(live) = slot.get() {
             return Ok(live);
         }
-        if let Some((at, error)) = &*connecting
+        if let Some((at, error)) = &*self.outage.read().unwrap_or_else(PoisonError::into_inner)
             && at.elapsed() < REST
         {
             return Err(error.clone());
         }
+        let outage = |now| *self.outage.write().unwrap_or_else(PoisonError::into_inner) = now;
         let started = Instant::now();
         loop {
             match self.open().await {
                 Ok(live) => {
                     let live = Arc::new(live);
                     *slot.live.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&live));
-                    *connecting = None;
+                    outage(None);
                     return Ok(live);
                 }
                 Err(error @ StoreError::Unavailable { .. }) if started.elapsed() < WAIT => {
@@ -136,7 +139,7 @@ impl Connections {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => {
-                    *connecting = Some((Instant::now(), error.clone()));
+                    outage(Some((Instant::now(), error.clone())));
                     return Err(error);
                 }
             }
@@ -195,15 +198,23 @@ impl Connections {
         }
     }
 
+    /// How often it makes sense to try again: each connection may turn out to be lost, and the next one is new.
+    pub(super) fn tries(&self) -> usize {
+        self.slots.len().saturating_add(1)
+    }
+
     /// Carries out a statement that changes nothing, again if its connection is lost.
     pub(super) async fn read<T, F>(&self, statement: impl Fn(Arc<Live>) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        match self.run(&statement).await {
-            Err(Trouble::Lost(_)) => self.run(&statement).await.map_err(Trouble::into_error),
-            other => other.map_err(Trouble::into_error),
+        for _ in 1..self.tries() {
+            match self.run(&statement).await {
+                Err(Trouble::Lost(_)) => {}
+                other => return other.map_err(Trouble::into_error),
+            }
         }
+        self.run(&statement).await.map_err(Trouble::into_error)
     }
 
     /// Nobody gets this connection any more.

@@ -134,21 +134,20 @@ impl CredentialStore for PostgresStore {
         }
         let (sealed, version) = (self.seal(key, credential).await?, fresh_version());
         let conflict = || StoreError::Conflict { what: key.to_string() };
-        match self.write(key, &sealed, version, expect).await {
-            Ok(true) => Ok(version),
-            Ok(false) => Err(conflict()),
-            Err(Trouble::Refused(error)) => Err(error),
-            // Nobody else knows the version: if it is there, the write was carried out before the connection was lost.
-            Err(Trouble::Lost(error)) => match self.row(key).await {
-                Ok(Some((_, stored))) if stored == version => Ok(version),
-                Ok(_) => match self.write(key, &sealed, version, expect).await {
-                    Ok(true) => Ok(version),
-                    Ok(false) => Err(conflict()),
-                    Err(trouble) => Err(trouble.into_error()),
+        let mut lost = None;
+        for _ in 0..self.connections.tries() {
+            match self.write(key, &sealed, version, expect).await {
+                Ok(true) => return Ok(version),
+                Ok(false) => return Err(conflict()),
+                Err(Trouble::Refused(error)) => return Err(error),
+                // Nobody else knows the version: if it is there, the write was carried out before the connection was lost.
+                Err(Trouble::Lost(error)) => match self.row(key).await? {
+                    Some((_, stored)) if stored == version => return Ok(version),
+                    _ => lost = Some(error),
                 },
-                Err(_) => Err(error),
-            },
+            }
         }
+        Err(lost.unwrap_or_else(conflict))
     }
 
     async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {

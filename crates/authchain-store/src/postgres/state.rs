@@ -93,23 +93,23 @@ impl StateStore for PostgresState {
     async fn put(&self, key: &StateKey, value: &[u8], ttl: Duration, expect: Expect) -> Result<Version, StoreError> {
         let (expires_at, version) = (deadline(self.clock.now(), ttl), fresh_version());
         let conflict = || StoreError::Conflict { what: format!("{:?}", key.namespace) };
-        let result = match self.write(key, value, expires_at, version, expect).await {
-            Ok(true) => Ok(version),
-            Ok(false) => Err(conflict()),
-            Err(Trouble::Refused(error)) => Err(error),
-            // Nobody else knows the version: if it is there, the write was carried out before the connection was lost.
-            Err(Trouble::Lost(error)) => match self.get(key).await {
-                Ok(Some(stored)) if stored.version == version => Ok(version),
-                Ok(_) => match self.write(key, value, expires_at, version, expect).await {
-                    Ok(true) => Ok(version),
-                    Ok(false) => Err(conflict()),
-                    Err(trouble) => Err(trouble.into_error()),
+        let mut lost = None;
+        for _ in 0..self.connections.tries() {
+            match self.write(key, value, expires_at, version, expect).await {
+                Ok(true) => {
+                    self.sweep();
+                    return Ok(version);
+                }
+                Ok(false) => return Err(conflict()),
+                Err(Trouble::Refused(error)) => return Err(error),
+                // Nobody else knows the version: if it is there, the write was carried out before the connection was lost.
+                Err(Trouble::Lost(error)) => match self.get(key).await? {
+                    Some(stored) if stored.version == version => return Ok(version),
+                    _ => lost = Some(error),
                 },
-                Err(_) => Err(error),
-            },
-        };
-        self.sweep();
-        result
+            }
+        }
+        Err(lost.unwrap_or_else(conflict))
     }
 
     async fn get(&self, key: &StateKey) -> Result<Option<Versioned<Vec<u8>>>, StoreError> {

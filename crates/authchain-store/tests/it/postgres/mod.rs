@@ -167,17 +167,18 @@ async fn a_database_that_was_away_is_used_again_without_a_restart() {
     assert!(matches!(listed.as_slice(), [Err(StoreError::Unavailable { .. })]), "{listed:?}");
 
     // Somebody asks while it is still away, and is answered once it is back.
-    let waiting = credentials.get(&ann());
+    let ann = ann();
+    let waiting = credentials.get(&ann);
     let (read, ()) = tokio::join!(waiting, async { tokio::task::block_in_place(|| server.start()) });
     let read = match read {
         Ok(read) => read.unwrap(),
         Err(_) => {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            credentials.get(&ann()).await.unwrap().unwrap()
+            credentials.get(&ann).await.unwrap().unwrap()
         }
     };
     assert_eq!((read.value, read.version), (credential(0), version), "nothing is lost");
-    credentials.put(&ann(), &credential(1), Expect::Version(version)).await.unwrap();
+    credentials.put(&ann, &credential(1), Expect::Version(version)).await.unwrap();
     assert_eq!(changes.next().await, Some(Change::Anything), "who listened knows that something may have been missed");
 }
 
@@ -257,7 +258,10 @@ async fn a_listing_goes_on_over_many_pages() {
     let server = Server::shared();
     let store = store(&server.url().await, &Keyring::ephemeral()).await;
     let keys: Vec<_> = (0..1203).map(|n| suite::key("google", &format!("user{n}@example.com"), "default")).collect();
-    let writes = futures_util::stream::iter(&keys).map(|key| store.put(key, &credential(0), Expect::Absent));
+    let writes = futures_util::stream::iter(&keys).map(|key| {
+        let store = &store;
+        async move { store.put(key, &credential(0), Expect::Absent).await }
+    });
     let written: Vec<_> = writes.buffer_unordered(64).try_collect().await.unwrap();
     assert_eq!(written.len(), keys.len());
     let mut listed: Vec<_> = store.list(&Default::default()).try_collect().await.unwrap();
