@@ -122,7 +122,7 @@ await step('connect', async () => {
 await step('tools/list', async () => {
   const { tools } = await client.listTools()
   assert.deepEqual(tools.map((tool) => tool.name).sort(), [
-    'calendar_create', 'calendar_list', 'drive_list', 'drive_read', 'drive_search',
+    'calendar_create', 'calendar_list', 'drive_list', 'drive_quota', 'drive_read', 'drive_search',
     'gmail_read', 'gmail_search', 'gmail_send', 'whoami',
   ])
 })

@@ -2,7 +2,7 @@
 
 use authchain::{
     core::{AuthError, ErrorCode},
-    google::Explained,
+    google::{Explained, RestError},
 };
 use rmcp::model::{ContentBlock, IntoContents};
 use url::Url;
@@ -62,6 +62,12 @@ impl IntoContents for ToolError {
 impl From<google_apis_common::Error> for ToolError {
     fn from(error: google_apis_common::Error) -> Self {
         authchain::google::explain(&error).into()
+    }
+}
+
+impl From<RestError> for ToolError {
+    fn from(error: RestError) -> Self {
+        Self::text(error.to_string())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files: list, search, read.
 
-use authchain::google::DriveHub;
+use authchain::{core::Scopes, google::DriveHub};
 use authchain_mcp::{Auth, ToolError};
 use google_apis_common::{Response, to_bytes};
 use rmcp::{handler::server::wrapper::Parameters, tool, tool_router};
@@ -33,11 +33,34 @@ pub struct FileId {
     pub account: Account,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct About {
+    storage_quota: Quota,
+}
+
+/// Numbers of bytes, which Google writes as text.
+#[derive(Deserialize)]
+struct Quota {
+    limit: Option<String>,
+    usage: String,
+}
+
 #[tool_router(router = drive_tools, vis = "pub(crate)")]
 impl Workspace {
     #[tool(description = "Lists the files on your Google Drive, the newest first", annotations(read_only_hint = true))]
     async fn drive_list(&self, auth: Auth, Parameters(account): Parameters<Account>) -> Result<String, ToolError> {
         files(auth.account(account.user_google_email.as_deref()).await?, "trashed = false").await
+    }
+
+    /// The generic client serves every API of the catalogue, and methods that no typed client has.
+    #[tool(description = "Says how full your Google Drive is", annotations(read_only_hint = true))]
+    async fn drive_quota(&self, auth: Auth, Parameters(account): Parameters<Account>) -> Result<String, ToolError> {
+        let auth = auth.account(account.user_google_email.as_deref()).await?;
+        let drive = auth.rest("drive", Some(&Scopes::none())).await?;
+        let about: About = drive.get("about").query("fields", "storageQuota(limit,usage)").send().await?;
+        let Quota { limit, usage } = about.storage_quota;
+        Ok(format!("{usage} of {} bytes", limit.as_deref().unwrap_or("unlimited")))
     }
 
     #[tool(

@@ -47,7 +47,10 @@ pub(super) async fn backup(config: &Config, file: &Path, output: &Output) -> Res
         "broken": broken,
     });
     let records = written.about.records;
-    output.answer(&answer, format!("{records} credentials of {place} are in {}; it was read again and is whole.", file.display()));
+    output.answer(
+        &answer,
+        format!("{records} credentials of {place} are in {}; it was read again and is whole.", file.display()),
+    );
     output.say("It is sealed with the keys of the store: keep a copy of its .auth_encryption_key somewhere else.");
     for error in &broken {
         output.say(format!("not in it: {error}"));
@@ -65,14 +68,18 @@ pub(super) async fn backup(config: &Config, file: &Path, output: &Output) -> Res
 
 pub(super) async fn restore(config: &Config, file: &Path, options: Options, output: &Output) -> Result<(), Failure> {
     if !file.is_file() {
-        return Err(Failure::not_found(format!("there is no file {}", file.display()), "Name a file that `backup` wrote."));
+        return Err(Failure::not_found(
+            format!("there is no file {}", file.display()),
+            "Name a file that `backup` wrote.",
+        ));
     }
     let folder = &config.storage.directory;
     // The keys first: a store that has lost them must not get new ones from an attempt to restore.
     let key_file = folder.join(".auth_encryption_key");
     if !key_file.exists() {
         let what = format!("{} is missing, and the backup is sealed with the keys in it", key_file.display());
-        let error = StoreError::WrongKey { what, wanted: "that of the store it was made from".into(), at_hand: "none".into() };
+        let error =
+            StoreError::WrongKey { what, wanted: "that of the store it was made from".into(), at_hand: "none".into() };
         return Err(Failure::from(error).fix(format!("Bring the key file back to {} first.", key_file.display())));
     }
     let keyring = place::keyring(StorageMode::FileEncrypted, folder).await?;
@@ -87,7 +94,12 @@ pub(super) async fn restore(config: &Config, file: &Path, options: Options, outp
         Ok::<_, StoreError>((about, records))
     });
     let (about, records) = opened.await.map_err(|error| Failure::new(error, "Try again."))??;
-    output.say(format!("{}: whole, made {}, {} credentials", file.display(), words::moment(about.created_at), about.records));
+    output.say(format!(
+        "{}: whole, made {}, {} credentials",
+        file.display(),
+        words::moment(about.created_at),
+        about.records
+    ));
     if options.replace && !options.dry_run {
         confirm("Other credentials that are stored for these accounts are written over.", options.yes)?;
     }
@@ -125,8 +137,7 @@ fn answer(
         fields.insert("why".into(), json!(result.as_ref().err().map(problem)));
         Value::Object(fields)
     };
-    let failed: Vec<_> =
-        results.iter().filter_map(|(key, result)| Some((key, result.as_ref().err()?))).collect();
+    let failed: Vec<_> = results.iter().filter_map(|(key, result)| Some((key, result.as_ref().err()?))).collect();
     let value = json!({
         "dry_run": options.dry_run,
         "id": about.id,

@@ -23,7 +23,8 @@ pub(super) async fn run(config: &Config, args: &Export, output: &Output) -> Resu
             (forms::authorized_user(&key, &credential)?.to_vec(), "whoever reads it has the account")
         }
         Format::Fernet => {
-            let keyring = place::keyring(authchain::store::StorageMode::FileEncrypted, &config.storage.directory).await?;
+            let keyring =
+                place::keyring(authchain::store::StorageMode::FileEncrypted, &config.storage.directory).await?;
             (forms::fernet(&key, &credential, &keyring)?, "whoever has the key file as well has the account")
         }
     };

@@ -32,7 +32,8 @@ pub(super) async fn run(config: &Config, args: &Migrate, output: &Output) -> Res
     let to = place::in_folder(args.to, target, missing).await?;
     if from.is_same_as(&to) {
         let answer = json!({ "status": "same_files", "from": from.to_string(), "to": to.to_string() });
-        output.answer(&answer, format!("{from} and {to} are the same files: set storage.mode = {:?}.", args.to.as_str()));
+        output
+            .answer(&answer, format!("{from} and {to} are the same files: set storage.mode = {:?}.", args.to.as_str()));
         return Ok(());
     }
     let plan = migrate::plan(&from, &to).await?;
@@ -77,7 +78,8 @@ fn say_plan(plan: &Plan, from: &Place, to: &Place, args: &Migrate, output: &Outp
         (false, _) => "      the source stays",
     });
     if args.delete_source {
-        output.say("      stop the servers that use the source: what they refresh after its removal began would be lost");
+        output
+            .say("      stop the servers that use the source: what they refresh after its removal began would be lost");
     }
     if args.to == StorageMode::FilePlaintext {
         output.say("      note: whoever can read the folder can read the plain files");

@@ -22,7 +22,12 @@ pub(super) async fn revoke(config: &Config, which: &Which, yes: bool, output: &O
     let place = place::configured(config, IfMissing::Empty).await?;
     let key = which.key().ok_or_else(|| unconfigured("no account is named"))?;
     let credential = stored(place.store(), &key).await?;
-    confirm(&format!("{key}: the grant ends at the provider, for every program that has it, and the credential is deleted from {place}."), yes)?;
+    confirm(
+        &format!(
+            "{key}: the grant ends at the provider, for every program that has it, and the credential is deleted from {place}."
+        ),
+        yes,
+    )?;
     let provider = provider(config, &key, Some(&credential.client))?;
     let rules: Arc<dyn ScopeRules> = Arc::new(*authchain::google::registry());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

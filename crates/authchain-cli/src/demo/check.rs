@@ -94,6 +94,7 @@ impl Check {
 
         self.step("tools/list", client.lists_tools(&tokens.access)).await?;
         self.step("tools/call on Drive", client.calls(&tokens.access, "drive_list", json!({}))).await?;
+        self.step("tools/call by the generic client", client.calls(&tokens.access, "drive_quota", json!({}))).await?;
         let mail = json!({ "query": "" });
         self.step("tools/call on Gmail", client.calls(&tokens.access, "gmail_search", mail)).await?;
         self.step("tools/call on Calendar", client.calls(&tokens.access, "calendar_list", json!({}))).await?;
@@ -244,7 +245,7 @@ impl McpClient {
     async fn lists_tools(&self, token: &str) -> Result<()> {
         let answer: Value = self.rpc(Some(token), "tools/list", json!({})).await?.error_for_status()?.json().await?;
         let tools = answer["result"]["tools"].as_array().context("there is no list")?;
-        ensure!(tools.len() == 9, "there are {} tools", tools.len());
+        ensure!(tools.len() == 10, "there are {} tools", tools.len());
         Ok(())
     }
 

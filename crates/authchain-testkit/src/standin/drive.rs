@@ -41,6 +41,22 @@ pub(crate) async fn list(call: Call) -> Result<Response, ApiError> {
     Ok(Json(select(body, Some(call.query.get("fields").unwrap_or(&fields)))).into_response())
 }
 
+/// `GET /drive/v3/about`: whose Drive it is and how full. Google insists on `fields` here.
+pub(crate) async fn about(call: Call) -> Result<Response, ApiError> {
+    let email = call.caller(&DRIVE_LIST)?.holder.email;
+    let fields =
+        call.query.get("fields").ok_or_else(|| ApiError::invalid("fields", "The 'fields' parameter is required"))?;
+    let people = call.world.people();
+    let person = people.by_email(&email).ok_or_else(ApiError::auth)?;
+    let used: usize = person.files.iter().map(|file| file.content.len()).sum();
+    let body = json!({
+        "kind": "drive#about",
+        "user": {"emailAddress": email},
+        "storageQuota": {"limit": "16106127360", "usage": used.to_string()},
+    });
+    Ok(Json(select(body, Some(fields))).into_response())
+}
+
 /// `GET /drive/v3/files/{id}`, with `alt=media` for the content.
 pub(crate) async fn get(call: Call, Path(id): Path<String>) -> Result<Response, ApiError> {
     let content = call.query.get("alt") == Some("media");

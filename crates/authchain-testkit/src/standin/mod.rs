@@ -185,6 +185,7 @@ fn router(world: Arc<World>) -> Router {
         .route("/o/oauth2/v2/auth/consent", post(authorize::consent))
         .route("/token", post(token::token))
         .route("/revoke", get(token::revoke).post(token::revoke))
+        .route("/drive/v3/about", get(drive::about))
         .route("/drive/v3/files", get(drive::list))
         .route("/drive/v3/files/{id}", get(drive::get))
         .route("/drive/v3/files/{id}/export", get(drive::export))

@@ -5,11 +5,11 @@ mod server;
 use std::{sync::Arc, time::Duration};
 
 use authchain_core::{
-    CredentialStore, Expect, ManualClock, Namespace, Secret, StateKey, StateStore, StoreError, SystemClock, Timestamp,
+    CredentialKey, CredentialStore, Expect, ManualClock, Namespace, Secret, StateKey, StateStore, StoreError, SystemClock, Timestamp,
 };
 use authchain_store::{
     SealedRecords,
-    postgres::{Change, Postgres, PostgresStore},
+    postgres::{Change, Changes, Postgres, PostgresStore},
     rotation::{Resealed, reseal, usage},
     seal::Keyring,
 };
@@ -94,13 +94,23 @@ async fn a_write_is_heard_of_by_the_other_servers_and_not_by_oneself() {
     let (mut at_one, mut at_two) = (one.changes(), two.changes());
     assert_eq!(at_one.next().await, Some(Change::Anything), "what was before is not known");
     assert_eq!(at_two.next().await, Some(Change::Anything));
-    one.put(&ann(), &credential(0), Expect::Absent).await.unwrap();
-    two.delete(&ann()).await.unwrap();
-    two.put(&bob(), &credential(1), Expect::Any).await.unwrap();
-    // Tests of other schemas share the channel; only these two keys are written by two servers here.
-    assert_eq!(at_two.next().await, Some(Change::Of(ann())));
-    assert_eq!(at_one.next().await, Some(Change::Of(ann())));
-    assert_eq!(at_one.next().await, Some(Change::Of(bob())));
+    // Tests of other schemas share the channel, and write for other people.
+    let [amy, ben] = ["amy@example.com", "ben@example.com"].map(|user| suite::key("google", user, "default"));
+    async fn heard(changes: &mut Changes) -> CredentialKey {
+        loop {
+            if let Some(Change::Of(key)) = changes.next().await
+                && ["amy@example.com", "ben@example.com"].contains(&key.user.as_str())
+            {
+                return key;
+            }
+        }
+    }
+    one.put(&amy, &credential(0), Expect::Absent).await.unwrap();
+    two.delete(&amy).await.unwrap();
+    two.put(&ben, &credential(1), Expect::Any).await.unwrap();
+    assert_eq!(heard(&mut at_two).await, amy);
+    assert_eq!(heard(&mut at_one).await, amy);
+    assert_eq!(heard(&mut at_one).await, ben);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
