@@ -11,6 +11,9 @@ mod authorized_user;
 mod backup;
 pub mod export;
 mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod import;
 mod lock;
 mod memory;

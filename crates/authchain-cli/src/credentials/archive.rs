@@ -5,7 +5,6 @@ use std::path::Path;
 use authchain::{
     core::{AuthError, Clock, CredentialKey, StoreError, SystemClock},
     store::{
-        StorageMode,
         archive::{self, About},
         transfer::{self, Arrival, Collision, TransferError},
     },
@@ -35,7 +34,7 @@ pub(super) struct Options {
 pub(super) async fn backup(config: &Config, file: &Path, output: &Output) -> Result<(), Failure> {
     let place = place::configured(config, IfMissing::Empty).await?;
     // Also of plain records a backup is sealed.
-    let keyring = place::keyring(StorageMode::FileEncrypted, &config.storage.directory).await?;
+    let keyring = place::sealing_keys(&config.storage).await?;
     let written = archive::write(&place, &keyring, file, SystemClock.now()).await.map_err(|e| exists(e, file))?;
     let broken: Vec<_> = written.broken.iter().map(ToString::to_string).collect();
     let answer = json!({
@@ -73,18 +72,17 @@ pub(super) async fn restore(config: &Config, file: &Path, options: Options, outp
             "Name a file that `backup` wrote.",
         ));
     }
-    let folder = &config.storage.directory;
     // The keys first: a store that has lost them must not get new ones from an attempt to restore.
-    let key_file = folder.join(".auth_encryption_key");
-    if !key_file.exists() {
+    if !place::has_keys(&config.storage) {
+        let key_file = place::key_file(&config.storage);
         let what = format!("{} is missing, and the backup is sealed with the keys in it", key_file.display());
         let error =
             StoreError::WrongKey { what, wanted: "that of the store it was made from".into(), at_hand: "none".into() };
         return Err(Failure::from(error).fix(format!("Bring the key file back to {} first.", key_file.display())));
     }
-    let keyring = place::keyring(StorageMode::FileEncrypted, folder).await?;
+    let keyring = place::sealing_keys(&config.storage).await?;
     let path = file.to_owned();
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = place::blocking(move || {
         let mut records = Vec::new();
         // To its end before anything is written.
         let about = archive::read(&path, &keyring, |key, credential| {
@@ -93,7 +91,7 @@ pub(super) async fn restore(config: &Config, file: &Path, options: Options, outp
         })?;
         Ok::<_, StoreError>((about, records))
     });
-    let (about, records) = opened.await.map_err(|error| Failure::new(error, "Try again."))??;
+    let (about, records) = opened.await??;
     output.say(format!(
         "{}: whole, made {}, {} credentials",
         file.display(),

@@ -23,8 +23,7 @@ pub(super) async fn run(config: &Config, args: &Export, output: &Output) -> Resu
             (forms::authorized_user(&key, &credential)?.to_vec(), "whoever reads it has the account")
         }
         Format::Fernet => {
-            let keyring =
-                place::keyring(authchain::store::StorageMode::FileEncrypted, &config.storage.directory).await?;
+            let keyring = place::sealing_keys(&config.storage).await?;
             (forms::fernet(&key, &credential, &keyring)?, "whoever has the key file as well has the account")
         }
     };
@@ -40,10 +39,7 @@ pub(super) async fn run(config: &Config, args: &Export, output: &Output) -> Resu
         return Ok(());
     };
     let file = path.clone();
-    tokio::task::spawn_blocking(move || forms::write_new(&file, &content))
-        .await
-        .map_err(|error| Failure::new(error, "Try again."))?
-        .map_err(|error| exists(error, path))?;
+    place::blocking(move || forms::write_new(&file, &content)).await?.map_err(|error| exists(error, path))?;
     let mut answer = words::identity(&key);
     answer.insert("file".into(), json!(path));
     output.answer(&answer.into(), format!("{key} is written to {}, for its owner only.", path.display()));

@@ -30,8 +30,7 @@ use crate::{
 pub(super) async fn run(config: &Config, args: &Import, output: &Output) -> Result<(), Failure> {
     let means = means(args)?;
     let paths = args.paths.clone();
-    let looked = tokio::task::spawn_blocking(move || import::look(&paths, &means)).await;
-    let mut findings = looked.map_err(|error| Failure::new(error, "Try again."))?;
+    let mut findings = place::blocking(move || import::look(&paths, &means)).await?;
     whose::settle(config, args, &mut findings).await;
     say_findings(&findings, output);
 

@@ -1,5 +1,7 @@
 //! `migrate`: every credential from one store to another.
 
+use std::path::Path;
+
 use authchain::{
     core::CredentialKey,
     store::{
@@ -8,7 +10,7 @@ use authchain::{
         transfer::{self, Arrival, Collision, TransferError},
     },
 };
-use authchain_server::config::Config;
+use authchain_server::config::{Config, StorageSection};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
@@ -27,9 +29,11 @@ pub(super) async fn run(config: &Config, args: &Migrate, output: &Output) -> Res
     if args.from == args.to && target == folder {
         return Err(unconfigured(format!("--from and --to are both {}: there is nothing to move", args.from)));
     }
-    let from = place::in_folder(args.from, folder, IfMissing::Empty).await?;
+    let section =
+        |mode, directory: &Path| StorageSection { mode, directory: directory.to_owned(), ..config.storage.clone() };
+    let from = place::open(&section(args.from, folder), IfMissing::Empty).await?;
     let missing = if args.dry_run { IfMissing::Empty } else { IfMissing::Create };
-    let to = place::in_folder(args.to, target, missing).await?;
+    let to = place::open(&section(args.to, target), missing).await?;
     if from.is_same_as(&to) {
         let answer = json!({ "status": "same_files", "from": from.to_string(), "to": to.to_string() });
         output

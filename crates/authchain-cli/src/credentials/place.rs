@@ -1,16 +1,22 @@
-//! The store that a command works on.
+//! The store that a command works on, and its keys.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use authchain::{
-    core::{AuthError, Cause, ErrorCode, StoreError},
+    core::{AuthError, Cause, ErrorCode, StoreError, SystemClock},
     store::{
-        MemoryStore, StorageMode,
+        Encryption, FileForm, MemoryStore, StorageMode,
         migrate::{Place, PlaceError},
         seal::Keyring,
     },
 };
-use authchain_server::config::Config;
+use authchain_server::{
+    Storage,
+    config::{Config, StorageSection},
+};
 
 use crate::failure::Failure;
 
@@ -24,39 +30,81 @@ pub(super) enum IfMissing {
 
 /// The configured store.
 pub(super) async fn configured(config: &Config, missing: IfMissing) -> Result<Place, Failure> {
-    in_folder(config.storage.mode, &config.storage.directory, missing).await
+    open(&config.storage, missing).await
 }
 
-/// The store of a mode in a folder.
-pub(super) async fn in_folder(mode: StorageMode, dir: &Path, missing: IfMissing) -> Result<Place, Failure> {
-    if mode == StorageMode::MemoryOnly {
-        return Err(Failure::of(
-            ErrorCode::Configuration,
-            "memory_only keeps credentials in the memory of the server: another process cannot reach them, and would lose \
-             its own when it ends",
-        )
-        .fix("Set storage.mode to a mode that keeps something, or name one with --from and --to."));
-    }
-    if missing == IfMissing::Empty && !dir.exists() {
-        return Ok(Place::new(format!("{mode} in {}", dir.display()), Arc::new(MemoryStore::new())));
-    }
-    let (dir, keyring) = (dir.to_owned(), keyring(mode, dir).await?);
-    let opened = tokio::task::spawn_blocking(move || Place::in_folder(mode, &dir, &keyring)).await;
-    match opened.map_err(|error| Failure::new(error, "Try again."))? {
-        Ok(place) => Ok(place),
-        Err(PlaceError::Store(error)) => Err(error.into()),
-        Err(error) => Err(Failure::of(ErrorCode::Configuration, error)),
+/// The store that a section names.
+pub(super) async fn open(section: &StorageSection, missing: IfMissing) -> Result<Place, Failure> {
+    let (mode, dir) = (section.mode, &section.directory);
+    match mode {
+        StorageMode::MemoryOnly => {
+            let failure = Failure::of(
+                ErrorCode::Configuration,
+                "memory_only keeps credentials in the memory of the server: another process cannot reach them, and would \
+                 lose its own when it ends",
+            );
+            Err(failure.fix("Set storage.mode to one that keeps something, or name one with --from and --to."))
+        }
+        StorageMode::Postgres => {
+            let storage = Storage::open(section, Arc::new(SystemClock)).await?;
+            Ok(Place::new("postgres", storage.credentials))
+        }
+        _ if missing == IfMissing::Empty && !dir.exists() => {
+            Ok(Place::new(format!("{mode} in {}", dir.display()), Arc::new(MemoryStore::new())))
+        }
+        _ => {
+            let (dir, encryption, keyring) = (dir.clone(), section.encryption, keyring(section).await?);
+            let open = move || match (mode, encryption) {
+                (StorageMode::FileEncrypted | StorageMode::MemoryWithBackup, Encryption::Fernet) => {
+                    Ok(Place::with_form(mode, &dir, FileForm::Fernet(keyring))?)
+                }
+                _ => Place::in_folder(mode, &dir, &keyring),
+            };
+            match blocking(open).await? {
+                Ok(place) => Ok(place),
+                Err(PlaceError::Store(error)) => Err(error.into()),
+                Err(error) => Err(Failure::of(ErrorCode::Configuration, error)),
+            }
+        }
     }
 }
 
-/// The keys of a folder. A folder of plain files needs none, and gets none.
-pub(super) async fn keyring(mode: StorageMode, dir: &Path) -> Result<Keyring, Failure> {
-    let file = dir.join(".auth_encryption_key");
-    if mode == StorageMode::FilePlaintext && !file.exists() {
+/// The keys of a store. A folder of plain files needs none, and gets none.
+async fn keyring(section: &StorageSection) -> Result<Keyring, Failure> {
+    if section.mode == StorageMode::FilePlaintext && !has_keys(section) {
         return Ok(Keyring::ephemeral());
     }
-    let opened = tokio::task::spawn_blocking(move || Keyring::open_or_create(&file)).await;
-    Ok(opened.map_err(|error| StoreError::unavailable("open the key file", error))??)
+    sealing_keys(section).await
+}
+
+/// The keys that something is sealed with which is no record; made at first use.
+pub(super) async fn sealing_keys(section: &StorageSection) -> Result<Keyring, Failure> {
+    let section = section.clone();
+    let opened = blocking(move || {
+        if !section.keys.is_empty() {
+            return Keyring::from_keys(&section.keys, "storage.keys");
+        }
+        if let Some(command) = &section.key_command {
+            return Keyring::from_command(command);
+        }
+        Keyring::open_or_create(&key_file(&section))
+    });
+    Ok(opened.await??)
+}
+
+/// Where the keys are, unless they come from the configuration or from a command.
+pub(super) fn key_file(section: &StorageSection) -> PathBuf {
+    section.key_file.clone().unwrap_or_else(|| section.directory.join(".auth_encryption_key"))
+}
+
+/// Whether there are keys already.
+pub(super) fn has_keys(section: &StorageSection) -> bool {
+    !section.keys.is_empty() || section.key_command.is_some() || key_file(section).exists()
+}
+
+/// Does something where blocking is allowed.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::new(error, "Try again."))
 }
 
 /// A configuration that lacks something for this command.

@@ -184,3 +184,13 @@ fn warn_of_the_other_form(dir: &Path, form: &FileForm) -> Result<(), StoreError>
     }
     Ok(())
 }
+
+/// Reads a file's name, in either form.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn try_name(text: &str) {
+    for extension in ["enc", "json"] {
+        if let Some(name::Name::Key(key)) = name::parse(text, extension) {
+            assert_eq!(format!("{}.{extension}", name::stem(&key)), text, "one key has one name");
+        }
+    }
+}

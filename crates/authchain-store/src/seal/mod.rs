@@ -141,6 +141,12 @@ impl Keyring {
         Ok(Self::of(ring, Source::Command(command)))
     }
 
+    /// Reads the text of a key file.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn from_lines(text: &str, what: &str) -> Result<Self, StoreError> {
+        Ring::read(text, what).map(|ring| Self::of(ring, Source::Given))
+    }
+
     /// One random key that is gone with the process: for `memory_only` and for tests.
     ///
     /// # Panics

@@ -4,14 +4,17 @@
 mod archive;
 mod backup;
 mod earlier;
+mod faults;
 mod fernet;
 mod files;
 mod import;
+mod killed;
 mod migration;
 mod migration_killed;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod processes;
+mod properties;
 mod rotation;
 mod sealed_format;
 mod state;

@@ -260,3 +260,20 @@ async fn a_full_disk_in_the_middle_keeps_the_whole_source_and_the_next_run_finis
     assert!(migrate(&from, &to, DELETE).await.1.is_complete());
     assert_eq!(content(to.store()).await, all);
 }
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_credential_goes_into_a_database_and_out_of_it() {
+    let (_server, database) = super::postgres::empty_database().await;
+    let (here, there) = (folder(), folder());
+    let from = place("plaintext", plain(here.path()));
+    let through = place("postgres", database.credentials(Keyring::ephemeral()));
+    let to = place("sealed", sealed(there.path()));
+    let all = fill(from.store()).await;
+    for (from, to) in [(&from, &through), (&through, &to)] {
+        let (_, report) = migrate(from, to, DELETE).await;
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(content(to.store()).await, all);
+        assert!(content(from.store()).await.is_empty());
+    }
+}

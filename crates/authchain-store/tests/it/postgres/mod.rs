@@ -5,7 +5,8 @@ mod server;
 use std::{sync::Arc, time::Duration};
 
 use authchain_core::{
-    CredentialKey, CredentialStore, Expect, ManualClock, Namespace, Secret, StateKey, StateStore, StoreError, SystemClock, Timestamp,
+    CredentialKey, CredentialStore, Expect, ManualClock, Namespace, Secret, StateKey, StateStore, StoreError,
+    SystemClock, Timestamp,
 };
 use authchain_store::{
     SealedRecords,
@@ -20,6 +21,13 @@ use self::server::Server;
 use super::{ann, bob, folder, keyring};
 
 const CODES: Namespace = Namespace("codes");
+
+/// An empty database, for other modules' tests; it runs as long as the first half lives.
+pub(super) async fn empty_database() -> (impl Sized, Postgres) {
+    let server = Server::shared();
+    let database = Postgres::connect(&server.url().await).await.unwrap();
+    (server, database)
+}
 
 async fn store(url: &Secret, keyring: &Keyring) -> PostgresStore {
     Postgres::connect(url).await.unwrap().credentials(keyring.clone())
