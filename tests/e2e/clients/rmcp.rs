@@ -66,7 +66,7 @@ async fn call(connection: &Connection, tool: &'static str, arguments: Value) -> 
 }
 
 async fn calls_all(connection: &Connection) {
-    assert_eq!(connection.list_all_tools().await.unwrap().len(), 9);
+    assert_eq!(connection.list_all_tools().await.unwrap().len(), 10);
     assert!(call(connection, "whoami", json!({})).await.contains(ANN));
     call(connection, "drive_list", json!({})).await;
     call(connection, "gmail_search", json!({ "query": "" })).await;

@@ -49,7 +49,7 @@ async fn with_a_handshake(version: &str, header: bool) {
     let noted = send(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await.unwrap();
     assert_eq!(noted.status(), 202);
     let tools: Value = send(request("tools/list", json!({}))).await.unwrap().json().await.unwrap();
-    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 9, "{tools}");
+    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 10, "{tools}");
     let params = json!({ "name": "drive_list", "arguments": {} });
     let files: Value = send(request("tools/call", params)).await.unwrap().json().await.unwrap();
     assert!(!text_of(&files).starts_with("No files"), "{files}");
@@ -102,7 +102,7 @@ async fn a_client_of_2026_07_28_lists_and_calls_without_a_handshake() {
     assert!(versions.contains(&json!("2026-07-28")), "{found}");
 
     let tools: Value = send(&modern("tools/list", json!({})), None).await.unwrap().json().await.unwrap();
-    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 9, "{tools}");
+    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 10, "{tools}");
 
     let call = modern("tools/call", json!({ "name": "gmail_search", "arguments": { "query": "" } }));
     let mails: Value = send(&call, Some("gmail_search")).await.unwrap().json().await.unwrap();

@@ -54,22 +54,53 @@ async fn migrates_and_removes_the_source() {
     assert!(migrate::run(&plan, &from, &to, options, |_| {}).await.is_complete());
 }
 
+/// How many records there are in the source and in the target, by their files.
+fn counts(dir: &Path) -> (u64, u64) {
+    let ending = |ending: &str| super::names(dir).iter().filter(|name| name.ends_with(ending)).count();
+    (u64::try_from(ending(".json")).unwrap(), u64::try_from(ending(".enc")).unwrap())
+}
+
+/// Lets a migration run until so many records are in the target, or so few are left in the source, and kills it.
+fn kill_amid(dir: &Path, copied: u64, left: u64, moment: u64) {
+    let mut migration = start(dir);
+    while migration.try_wait().unwrap().is_none() {
+        let (source, target) = counts(dir);
+        if (target >= copied && copied > 0) || source <= left {
+            break;
+        }
+    }
+    thread::sleep(Duration::from_micros(moment));
+    migration.kill().unwrap();
+    migration.wait().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_killed_at_any_moment_loses_nothing_and_is_finished_by_running_it_again() {
     let kills = env::var("AUTHCHAIN_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(30);
     let dir = folder();
     drop(keyring(dir.path()));
-    let mut finished = 0;
     fill(&plain(dir.path())).await;
+    let (mut amid_copying, mut amid_removing) = (0, 0);
     for kill in 0_u64..kills {
-        let mut migration = start(dir.path());
-        // Spread over the whole run, from the start of the process to after its end.
-        thread::sleep(Duration::from_millis(kill * 37 % 211));
-        migration.kill().unwrap();
-        finished += u32::from(migration.wait().unwrap().success());
+        let (source, target) = counts(dir.path());
+        // A different number of records each time, in turn while they are copied and while they are removed.
+        let dice = kill * 2_654_435_761 % 1_000_003;
+        if kill % 3 == 0 && target < RECORDS {
+            kill_amid(dir.path(), target + 1 + dice % (RECORDS - target), 0, dice % 3000);
+        } else if kill % 3 == 1 {
+            // Or at a moment that has to do with neither.
+            let mut migration = start(dir.path());
+            thread::sleep(Duration::from_millis(dice % 300));
+            migration.kill().unwrap();
+            migration.wait().unwrap();
+        } else {
+            kill_amid(dir.path(), 0, dice % source, dice % 1000);
+        }
 
+        let (in_source, in_target) = counts(dir.path());
+        amid_copying += u32::from(in_source == RECORDS && (1..RECORDS).contains(&in_target));
+        amid_removing += u32::from((1..RECORDS).contains(&in_source));
         let (source, target) = (plain(dir.path()), sealed(dir.path()));
-        let mut in_source = 0;
         for n in 0..RECORDS {
             let here = source.get(&person(n)).await.unwrap().map(|stored| stored.value);
             let there = target.get(&person(n)).await.unwrap().map(|stored| stored.value);
@@ -77,24 +108,29 @@ async fn a_migration_killed_at_any_moment_loses_nothing_and_is_finished_by_runni
             for found in here.iter().chain(&there) {
                 assert_eq!(*found, credential(n), "kill {kill}: person {n}");
             }
-            in_source += u64::from(here.is_some());
         }
         if in_source == 0 {
-            // All of it went through: begin anew, the other way's records out of the way.
-            for n in 0..RECORDS {
-                target.delete(&person(n)).await.unwrap();
-            }
+            // All of it went through: begin anew.
+            let empty = |n| {
+                let target = &target;
+                async move { target.delete(&person(n)).await }
+            };
+            stream::iter((0..RECORDS).map(empty)).buffer_unordered(64).try_collect::<Vec<_>>().await.unwrap();
             fill(&source).await;
         }
     }
     assert!(
-        start(dir.path()).wait().unwrap().success(),
-        "it finishes after {kills} kills, {finished} of them too late"
+        amid_copying > 0 && amid_removing > 0,
+        "{amid_copying} kills amid the copying, {amid_removing} amid the removal"
     );
+    assert!(start(dir.path()).wait().unwrap().success(), "it finishes after {kills} kills");
     for n in 0..RECORDS {
         assert_eq!(plain(dir.path()).get(&person(n)).await.unwrap(), None);
         assert_eq!(sealed(dir.path()).get(&person(n)).await.unwrap().unwrap().value, credential(n));
     }
-    let leftovers = super::names(dir.path()).into_iter().filter(|name| name.contains(".tmp")).count();
-    assert_eq!(leftovers, 0, "nothing half-written is left");
+    let leftovers = std::fs::read_dir(dir.path()).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().ends_with(".tmp")
+    });
+    assert_eq!(leftovers.count(), 0, "nothing half-written is left");
 }
