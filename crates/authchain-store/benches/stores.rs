@@ -138,7 +138,27 @@ async fn first_read(folder: &Path) {
         times.push(begun.elapsed());
     }
     let (read, bare) = (median(times), median(bare));
-    println!("a first sealed read: {:.1} µs, at most 25; the bare file: {:.1} µs", micros(read), micros(bare));
+    let (keyring, content) = (Keyring::ephemeral(), [7; 600]);
+    let sealed = keyring.seal(b"ann", &content).unwrap();
+    let opens = (0..FILES).map(|_| {
+        let begun = Instant::now();
+        keyring.open(b"ann", &sealed, "it").unwrap();
+        begun.elapsed()
+    });
+    let opened = median(opens.collect());
+    let mut hops = Vec::new();
+    for _ in 0..FILES {
+        let begun = Instant::now();
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        hops.push(begun.elapsed());
+    }
+    println!(
+        "a first sealed read: {:.1} µs, at most 25; the bare file: {:.1} µs; opening: {:.1} µs; to another thread and back: {:.1} µs",
+        micros(read),
+        micros(bare),
+        micros(opened),
+        micros(median(hops)),
+    );
 }
 
 async fn memory(folder: &Path, records: u64) {

@@ -20,11 +20,14 @@ use authchain::{
     core::{AuthError, Clock, ScopeRules, Scopes, StoreError, SystemClock},
     google::{CacheOptions, Endpoints, ServiceFactory},
     grants::Grants,
-    provider::{CredentialManager, Provider, ProviderClient, RefreshOptions, http_client},
+    provider::{CredentialEvent, CredentialManager, Provider, ProviderClient, RefreshOptions, http_client},
     sessions::Sessions,
 };
 use axum::Router;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::broadcast::{Receiver, error::RecvError},
+};
 use tracing::{error, info, warn};
 use url::Url;
 
@@ -262,6 +265,7 @@ impl App {
     ) -> Result<(), StartError> {
         let service = self.service(mcp);
         let rotation = tokio::spawn(signing::keep_rotating(self.parts.clone()));
+        let forgetting = tokio::spawn(forget_clients(self.parts.credentials.subscribe(), self.toolbox.clone()));
         let served = match self.tls {
             Some((certificates, patience)) => {
                 let listener = certificates.listen(listener, patience)?;
@@ -273,11 +277,29 @@ impl App {
             None => listen::serve_until(listener, service, stop).await,
         };
         rotation.abort();
+        forgetting.abort();
         // A token that was refreshed while the disk was full is still only in memory.
         if let Err(error) = self.parts.credentials.flush().await {
             error!(%error, "a fresh token could not be saved before the end: its account may have to sign in again");
         }
         Ok(served?)
+    }
+}
+
+/// API clients of an account go when its credential goes or another one takes its place. Runs until it is aborted.
+async fn forget_clients(mut events: Receiver<CredentialEvent>, toolbox: Arc<Toolbox>) {
+    loop {
+        match (events.recv().await, toolbox.services()) {
+            (Ok(CredentialEvent::Removed { key } | CredentialEvent::Adopted { key }), Some(services)) => {
+                services.invalidate(&key);
+            }
+            // Too many at once to be told of each.
+            (Err(RecvError::Lagged(_)), Some(services)) => {
+                services.clear(None);
+            }
+            (Err(RecvError::Closed), _) => return,
+            _ => {}
+        }
     }
 }
 
