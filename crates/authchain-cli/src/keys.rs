@@ -132,15 +132,20 @@ fn rotate(storage: &Storage, dry_run: bool, output: &Output) -> Result<(), Failu
 }
 
 async fn reencrypt(storage: &Storage, dry_run: bool, output: &Output) -> Result<(), Failure> {
-    let primary = storage.keyring.ids().first().copied();
-    let (Some(primary), Some(sealed)) = (primary, &storage.sealed) else {
-        let fix = "Keys seal credentials in the modes file_encrypted, memory_with_backup and postgres.";
-        return Err(Failure::new("the credentials are not sealed in this storage mode", fix));
+    let Some(primary) = storage.keyring.ids().first().copied() else {
+        return Err(Failure::new(
+            "the keyring holds no key",
+            "Look at storage.key_file, storage.keys and storage.key_command.",
+        ));
     };
-    let keys: Vec<CredentialKey> = sealed.list(&KeyFilter::default()).try_collect().await?;
+    // Where credentials are not sealed, the server's signing keys still are.
+    let keys: Vec<CredentialKey> = match &storage.sealed {
+        Some(sealed) => sealed.list(&KeyFilter::default()).try_collect().await?,
+        None => Vec::new(),
+    };
     if dry_run {
         let mut needed = 0_usize;
-        for key in &keys {
+        for (sealed, key) in storage.sealed.iter().flat_map(|sealed| keys.iter().map(move |key| (sealed, key))) {
             let ids = sealed.sealed_with(key).await?;
             needed += usize::from(ids.is_some_and(|ids| ids != [primary]));
         }
@@ -149,7 +154,10 @@ async fn reencrypt(storage: &Storage, dry_run: bool, output: &Output) -> Result<
         output.answer(&answer, format!("{needed} of {} records would be sealed with {primary}.", keys.len()));
         return Ok(());
     }
-    let done = all(sealed, &keys, primary, output).await;
+    let done = match &storage.sealed {
+        Some(sealed) => all(sealed, &keys, primary, output).await,
+        None => Done::default(),
+    };
     let signing = storage.reseal_signing_keys().await?;
     let failed: Vec<Value> =
         done.failed.iter().map(|(key, why)| json!({ "key": key.to_string(), "error": why.message })).collect();

@@ -4,6 +4,8 @@
 //! Everything that a caller presents to us and that we must recognise is either stored as a hash or recomputed from a
 //! sub-key. So a state database that is read by a stranger, or lost, gives nobody a secret.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use authchain::{
     core::{AuthError, constant_time_eq},
     store::seal::Keyring,
@@ -12,8 +14,19 @@ use aws_lc_rs::{digest, hmac};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-/// The sub-keys of one purpose, the one for new things first. Older ones recognise what was made before a rotation.
-pub(crate) struct SubKeys(Vec<(String, Zeroizing<[u8; 32]>)>);
+/// The sub-keys of one purpose, the one for new things first. Older ones recognise what was made before a rotation; and when
+/// another process rotates the keys, they follow.
+pub(crate) struct SubKeys {
+    keyring: Keyring,
+    purpose: &'static str,
+    derived: RwLock<(u64, Arc<[SubKey]>)>,
+}
+
+/// One of them, with its id.
+pub(crate) struct SubKey {
+    id: String,
+    pub(crate) key: Zeroizing<[u8; 32]>,
+}
 
 /// All purposes. The names are part of the formats: a changed name is a new format.
 pub(crate) struct Keys {
@@ -28,12 +41,12 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn derive(keyring: &Keyring) -> Result<Self, AuthError> {
-        let of = |purpose: &str| {
-            let keys: Vec<_> = keyring.derive(purpose).into_iter().map(|(id, key)| (id.to_string(), key)).collect();
-            if keys.is_empty() {
+        let of = |purpose: &'static str| {
+            let keys = SubKeys::of(keyring, purpose);
+            if keys.all().is_empty() {
                 return Err(AuthError::Configuration("the keyring holds no key".into()));
             }
-            Ok(SubKeys(keys))
+            Ok(keys)
         };
         Ok(Self {
             client_ids: of("server client id 1")?,
@@ -51,36 +64,57 @@ impl Keys {
 pub(crate) type Tag = [u8; 32];
 
 impl SubKeys {
-    /// The id of the key for new things.
-    pub(crate) fn primary_id(&self) -> &str {
-        self.0.first().map_or("", |(id, _)| id)
+    fn of(keyring: &Keyring, purpose: &'static str) -> Self {
+        let derived = RwLock::new((keyring.changes(), derived(keyring, purpose)));
+        Self { keyring: keyring.clone(), purpose, derived }
     }
 
     /// All keys, the one for new things first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8; 32]> {
-        self.0.iter().map(|(_, key)| &**key)
+    pub(crate) fn all(&self) -> Arc<[SubKey]> {
+        // Asked for first: should the keys change in between, they are derived once more than needed.
+        let changes = self.keyring.changes();
+        let known = self.derived.read().unwrap_or_else(PoisonError::into_inner);
+        if known.0 == changes {
+            return Arc::clone(&known.1);
+        }
+        drop(known);
+        let fresh = derived(&self.keyring, self.purpose);
+        *self.derived.write().unwrap_or_else(PoisonError::into_inner) = (changes, Arc::clone(&fresh));
+        fresh
+    }
+
+    /// What `find` finds; once more with the keys of now, for another instance may have a newer one.
+    pub(crate) fn find<T>(&self, find: impl Fn(&[SubKey]) -> Option<T>) -> Option<T> {
+        find(&self.all()).or_else(|| if self.keyring.look_again() { find(&self.all()) } else { None })
+    }
+
+    /// The id of the key for new things.
+    pub(crate) fn primary_id(&self) -> String {
+        self.all().first().map(|key| key.id.clone()).unwrap_or_default()
     }
 
     /// The tag of some parts with the key for new things.
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> Tag {
-        self.iter().next().map_or([0; 32], |key| tag(key, parts))
+        self.all().first().map_or([0; 32], |key| tag(&key.key, parts))
     }
 
     /// The tag with the key of that id, or, where it is gone, with the key for new things.
     pub(crate) fn tag_by(&self, id: &str, parts: &[&[u8]]) -> Tag {
-        match self.0.iter().find(|(own, _)| own == id) {
-            Some((_, key)) => tag(key, parts),
-            None => self.tag(parts),
-        }
+        let found = self.find(|keys| keys.iter().find(|key| key.id == id).map(|key| tag(&key.key, parts)));
+        found.unwrap_or_else(|| self.tag(parts))
     }
 
     /// Whether `presented` is the beginning, at least 16 bytes, of the parts' tag with any of the keys.
     pub(crate) fn recognises(&self, parts: &[&[u8]], presented: &[u8]) -> bool {
-        (16..=32).contains(&presented.len())
-            && self
-                .iter()
-                .any(|key| tag(key, parts).get(..presented.len()).is_some_and(|own| constant_time_eq(own, presented)))
+        let made_with = |key: &SubKey| {
+            tag(&key.key, parts).get(..presented.len()).is_some_and(|own| constant_time_eq(own, presented))
+        };
+        (16..=32).contains(&presented.len()) && self.find(|keys| keys.iter().any(made_with).then_some(())).is_some()
     }
+}
+
+fn derived(keyring: &Keyring, purpose: &str) -> Arc<[SubKey]> {
+    keyring.derive(purpose).into_iter().map(|(id, key)| SubKey { id: id.to_string(), key }).collect()
 }
 
 fn tag(key: &[u8; 32], parts: &[&[u8]]) -> Tag {
@@ -139,7 +173,26 @@ mod tests {
     use super::*;
 
     fn keys(seeds: &[u8]) -> SubKeys {
-        SubKeys(seeds.iter().map(|seed| (format!("k{seed}"), Zeroizing::new([*seed; 32]))).collect())
+        use base64::engine::general_purpose::URL_SAFE;
+        let roots: Vec<_> = seeds.iter().map(|seed| URL_SAFE.encode([*seed; 32]).into()).collect();
+        SubKeys::of(&Keyring::from_keys(&roots, "the test").unwrap(), "test")
+    }
+
+    #[test]
+    fn an_instance_recognises_what_another_made_with_a_newer_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Keyring::open_or_create(&dir.path().join("keys/key")).unwrap();
+        let (one, other) = (open(), open());
+        let (ours, id) = (SubKeys::of(&one, "test"), SubKeys::of(&one, "test").primary_id());
+        let made_before = ours.tag(&[b"x"]);
+        other.rotate().unwrap();
+        let theirs = SubKeys::of(&other, "test");
+        let made = theirs.tag(&[b"x"]);
+        assert!(ours.recognises(&[b"x"], &made));
+        assert_eq!(ours.tag(&[b"x"]), made, "and makes new things with it, too");
+        assert_eq!(ours.tag_by(&theirs.primary_id(), &[b"y"]), theirs.tag(&[b"y"]));
+        assert!(theirs.recognises(&[b"x"], &made_before));
+        assert_eq!(theirs.tag_by(&id, &[b"x"]), made_before);
     }
 
     #[test]
@@ -154,7 +207,7 @@ mod tests {
         let made = keys(&[1]).tag(&[b"x"]);
         assert!(keys(&[2, 1]).recognises(&[b"x"], &made));
         assert!(!keys(&[2]).recognises(&[b"x"], &made));
-        assert_eq!(keys(&[2, 1]).tag_by("k1", &[b"x"]), made);
+        assert_eq!(keys(&[2, 1]).tag_by(&keys(&[1]).primary_id(), &[b"x"]), made);
     }
 
     #[test]

@@ -94,6 +94,34 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError
     Ok(Some(bytes))
 }
 
+/// Reads a private file if that takes no disk: its name and its content are in the kernel's memory. `None` for everything
+/// else, an error too; then [`read`] tells. It may be called where blocking is not allowed.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_cached(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    use rustix::{
+        fs::{CWD, ResolveFlags, openat2},
+        io::ReadWriteFlags,
+    };
+
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).ok()?);
+    check_private(path, &file).ok()?;
+    let size = usize::try_from(file.metadata().ok()?.len().min(LARGEST_FILE)).ok()?;
+    // One more byte than there should be, so that the end is seen.
+    let mut bytes = Zeroizing::new(vec![0; size.saturating_add(1)]);
+    let mut buffer = [io::IoSliceMut::new(&mut bytes)];
+    let read = rustix::io::preadv2(&file, &mut buffer, 0, ReadWriteFlags::NOWAIT).ok()?;
+    bytes.truncate(read);
+    // Files are replaced as a whole: what is not as long as it was a moment ago is looked at again.
+    (read == size).then_some(bytes)
+}
+
+/// There is no such question on this system.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn read_cached(_: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    None
+}
+
 /// Opens a file to read and write, and creates it with mode 0600 if there is none.
 pub(crate) fn open_or_create(path: &Path) -> Result<File, StoreError> {
     loop {
@@ -265,6 +293,21 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR | Mode::WUSR).unwrap();
         assert!(matches!(read(&pipe), Err(StoreError::Corrupt { .. })));
         assert!(matches!(read(dir.path()), Err(StoreError::Corrupt { .. })));
+    }
+
+    #[test]
+    fn what_is_in_the_kernels_memory_is_read_at_once_and_only_what_may_be_read() {
+        let dir = folder();
+        let (path, link) = (dir.path().join("a"), dir.path().join("link"));
+        fs::write(&path, "{}").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(read_cached(&path).is_none(), "others can read it");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        // Whether it is in memory is the kernel's affair; what is read then is right.
+        assert!(read_cached(&path).is_none_or(|bytes| *bytes == *b"{}"));
+        assert!(read_cached(&link).is_none() && read_cached(dir.path()).is_none());
+        assert!(read_cached(&dir.path().join("nothing")).is_none());
     }
 
     #[test]

@@ -99,6 +99,19 @@ impl FileForm {
         Ok(file.credential)
     }
 
+    /// As [`FileForm::decode`], without looking for other keys where those at hand are not enough, and without a word about
+    /// what is wrong: for those who may not block.
+    pub(crate) fn decode_with_keys_at_hand(
+        &self,
+        key: &CredentialKey,
+        bytes: &[u8],
+        path: &Path,
+    ) -> Option<Credential> {
+        let needs = self.sealed_with(bytes);
+        let at_hand = self.keyring().is_none_or(|keyring| keyring.ids().iter().any(|id| needs.contains(id)));
+        at_hand.then(|| self.decode(key, bytes, path)).and_then(Result::ok)
+    }
+
     /// Reads a file of earlier programs, whose name does not say for certain whose it is.
     pub(crate) fn decode_old(&self, bytes: &[u8], path: &Path) -> Result<AuthorizedUser, StoreError> {
         let Some(keyring) = self.keyring() else { return authorized_user::read(bytes, path) };

@@ -10,7 +10,7 @@ use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 
 use super::metadata::Metadata;
-use crate::keys::{SubKeys, base64url, from_base64url};
+use crate::keys::{SubKey, SubKeys, base64url, from_base64url};
 
 const PREFIX: &str = "ac_";
 const ASSOCIATED: &[u8] = b"authchain client id 1";
@@ -34,8 +34,9 @@ pub(super) struct Registration {
 pub(super) fn seal(keys: &SubKeys, registration: &Registration) -> Result<Option<ClientId>, AuthError> {
     let broken = |_| AuthError::Configuration("a client id cannot be sealed".into());
     let mut text = serde_json::to_vec(registration).map_err(|e| AuthError::Configuration(e.to_string()))?;
-    let key = keys.iter().next().ok_or_else(|| AuthError::Configuration("the keyring holds no key".into()))?;
-    aead(key)
+    let keys = keys.all();
+    let key = keys.first().ok_or_else(|| AuthError::Configuration("the keyring holds no key".into()))?;
+    aead(&key.key)
         .map_err(broken)?
         .seal_in_place_append_tag(Nonce::assume_unique_for_key([0; 12]), Aad::from(ASSOCIATED), &mut text)
         .map_err(broken)?;
@@ -46,12 +47,13 @@ pub(super) fn seal(keys: &SubKeys, registration: &Registration) -> Result<Option
 /// What an id carries; `None` for one that we did not make.
 pub(super) fn open(keys: &SubKeys, id: &str) -> Option<Registration> {
     let sealed = from_base64url(id.strip_prefix(PREFIX)?).filter(|_| id.len() <= MAX_ID)?;
-    keys.iter().find_map(|key| {
+    let with = |key: &SubKey| {
         let mut bytes = sealed.clone();
         let nonce = Nonce::assume_unique_for_key([0; 12]);
-        let text = aead(key).ok()?.open_in_place(nonce, Aad::from(ASSOCIATED), &mut bytes).ok()?;
+        let text = aead(&key.key).ok()?.open_in_place(nonce, Aad::from(ASSOCIATED), &mut bytes).ok()?;
         serde_json::from_slice(text).ok()
-    })
+    };
+    keys.find(|keys| keys.iter().find_map(with))
 }
 
 fn aead(key: &[u8; 32]) -> Result<LessSafeKey, aws_lc_rs::error::Unspecified> {

@@ -105,7 +105,7 @@ pub(super) async fn redeem(server: &Shared, asked: &Asked<'_>) -> Result<Respons
         last_used: now,
         generation: 1,
         rotated_at: now,
-        key_id: server.keys.refresh.primary_id().into(),
+        key_id: server.keys.refresh.primary_id(),
         // A confidential client proves itself at each refresh already (RFC 9449, section 5).
         bound_to: bound_to.clone().filter(|_| client.metadata.is_public()),
     };

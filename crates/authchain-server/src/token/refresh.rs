@@ -128,7 +128,7 @@ pub(super) async fn refresh(server: &Shared, asked: &Asked<'_>) -> Result<Respon
                     generation: grant.generation.saturating_add(1),
                     rotated_at: now,
                     last_used: now,
-                    key_id: server.keys.refresh.primary_id().into(),
+                    key_id: server.keys.refresh.primary_id(),
                     ..grant
                 };
                 match server.parts.grants.update(&next, stored.version).await {

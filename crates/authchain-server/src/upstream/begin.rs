@@ -194,7 +194,7 @@ fn first(server: &Shared, ticket: &Ticket) -> Option<Pending> {
     Some(Pending {
         transaction: ticket.id.clone(),
         browser: ticket.browser.clone(),
-        key: server.keys.upstream.primary_id().to_owned(),
+        key: server.keys.upstream.primary_id(),
         asked,
         group,
         later: parts.collect(),

@@ -23,7 +23,10 @@ use std::{
     fmt,
     path::Path,
     str::FromStr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use authchain_core::{Secret, StoreError, SystemClock};
@@ -80,6 +83,8 @@ pub struct Keyring(Arc<Shared>);
 
 struct Shared {
     ring: RwLock<Arc<Ring>>,
+    /// How often the keys have changed.
+    changes: AtomicU64,
     source: Source,
 }
 
@@ -156,7 +161,7 @@ impl Keyring {
     }
 
     fn of(ring: Ring, source: Source) -> Self {
-        Self(Arc::new(Shared { ring: RwLock::new(Arc::new(ring)), source }))
+        Self(Arc::new(Shared { ring: RwLock::new(Arc::new(ring)), changes: AtomicU64::new(0), source }))
     }
 
     fn ring(&self) -> Arc<Ring> {
@@ -313,7 +318,25 @@ impl Keyring {
             file.accept(looks);
         }
         *ring = Arc::new(fresh);
+        self.0.changes.fetch_add(1, Ordering::Release);
         Ok(())
+    }
+
+    /// As [`Keyring::refresh`] where that takes a look at a file and no more, for those who met a key that they do not know
+    /// and may not block. Whether the keys have changed.
+    pub fn look_again(&self) -> bool {
+        let before = self.changes();
+        if matches!(self.0.source, Source::File(_))
+            && let Err(error) = self.refresh()
+        {
+            tracing::warn!(%error, "the keys cannot be read again; those at hand stay");
+        }
+        self.changes() != before
+    }
+
+    /// How often the keys have changed since this keyring was opened: who derives keys derives them again then.
+    pub fn changes(&self) -> u64 {
+        self.0.changes.load(Ordering::Acquire)
     }
 
     /// Encrypts as version 1 of earlier programs, which open it with the primary key.

@@ -111,6 +111,7 @@ struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// `None`, with a word about it, where there is no right to mount.
+    #[expect(clippy::print_stderr, reason = "whoever runs the tests should know what was not tested")]
     fn mount(kilobytes: u32) -> Option<Self> {
         let dir = folder();
         let mounted = Command::new("mount")
