@@ -20,7 +20,7 @@ pub use credential::{Credential, CredentialKey, CredentialStatus, OAuthClient, T
 pub use error::{AuthError, Cause, ErrorCode, SignIn};
 pub use identity::{ClientId, Email, InvalidEmail, InvalidId, ProviderId, UserId};
 pub use principal::{Principal, Tier};
-pub use request::{AuthRequest, Presented};
+pub use request::{AuthRequest, Presented, Token};
 pub use resolver::{Look, Resolver};
 pub use scopes::{ExactScopes, ScopeRules, Scopes};
 pub use secret::{Secret, constant_time_eq};

@@ -10,14 +10,42 @@ pub enum Presented<'a> {
     /// None at all.
     Nothing,
     /// `Authorization: Bearer`, RFC 6750, section 2.1.
-    Bearer(&'a str),
+    Bearer(Token<'a>),
     /// `Authorization: DPoP`, RFC 9449, section 7.1: worth nothing without the proof in the header `DPoP`.
-    Dpop(&'a str),
+    Dpop(Token<'a>),
+}
+
+/// A token as it came, not yet looked at: what is known to the byte need not be read as text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Token<'a>(&'a [u8]);
+
+impl<'a> Token<'a> {
+    /// The bytes that were presented.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The token as text; nothing where it is none, which [`AuthRequest::well_formed`] refuses.
+    pub fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Token<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl std::fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Token({} bytes)", self.0.len())
+    }
 }
 
 impl<'a> Presented<'a> {
     /// The bearer token, when there is one.
-    pub fn bearer(self) -> Option<&'a str> {
+    pub fn bearer(self) -> Option<Token<'a>> {
         match self {
             Self::Bearer(token) => Some(token),
             Self::Nothing | Self::Dpop(_) => None,
@@ -58,7 +86,7 @@ impl<'a> AuthRequest<'a> {
     /// [`AuthError::InvalidRequest`] for a token with characters outside `token68`.
     pub fn well_formed(&self) -> Result<(), AuthError> {
         match self.presented {
-            Presented::Bearer(token) | Presented::Dpop(token) if !token.bytes().all(is_token68) => {
+            Presented::Bearer(token) | Presented::Dpop(token) if !token.0.iter().copied().all(is_token68) => {
                 Err(AuthError::InvalidRequest("a token with characters outside token68"))
             }
             _ => Ok(()),
@@ -102,10 +130,10 @@ fn presented(headers: &HeaderMap) -> Result<Presented<'_>, AuthError> {
     }
 }
 
-fn clean(token: &[u8]) -> Result<&str, AuthError> {
-    match std::str::from_utf8(token.trim_ascii()) {
-        Ok(token) if !token.is_empty() => Ok(token),
-        _ => Err(AuthError::InvalidRequest("an Authorization header without a token")),
+fn clean(token: &[u8]) -> Result<Token<'_>, AuthError> {
+    match token.trim_ascii() {
+        [] => Err(AuthError::InvalidRequest("an Authorization header without a token")),
+        token => Ok(Token(token)),
     }
 }
 
@@ -128,7 +156,7 @@ mod tests {
         let request = request.body(()).unwrap();
         let head = AuthRequest::of(&request)?;
         head.well_formed()?;
-        Ok(head.presented.bearer().map(Into::into))
+        Ok(head.presented.bearer().map(|token| token.as_str().into()))
     }
 
     #[test]
@@ -142,7 +170,7 @@ mod tests {
     fn n19_a_token_that_comes_with_dpop_is_no_bearer_token() {
         let request = Request::get("/").header("authorization", "dpop  abc ").body(()).unwrap();
         let presented = AuthRequest::of(&request).unwrap().presented;
-        assert_eq!((presented, presented.bearer()), (Presented::Dpop("abc"), None));
+        assert_eq!((presented, presented.bearer()), (Presented::Dpop(Token(b"abc")), None));
         for header in ["DPoP", "DPoP ", "DPoP a b", "DPoPabc"] {
             assert!(look(Request::get("/").header("authorization", header)).is_err(), "{header:?}");
         }

@@ -51,12 +51,13 @@ impl<V: Clone> VerifiedCache<V> {
     }
 
     /// What a token stands for, if it was verified and has not expired since.
-    pub fn get(&self, token: &str) -> Option<V> {
-        let entry = self.entries.get(&Presented(token.as_bytes()))?;
+    pub fn get(&self, token: impl AsRef<[u8]>) -> Option<V> {
+        let token = Presented(token.as_ref());
+        let entry = self.entries.get(&token)?;
         if self.clock.now() < entry.until {
             return Some(entry.value);
         }
-        self.entries.remove(&Presented(token.as_bytes()));
+        self.entries.remove(&token);
         None
     }
 

@@ -9,7 +9,7 @@ use authchain_core::Clock;
 
 use crate::{
     JwksCache, JwtError, KeySet, KeySource, TrustedIssuer, Verified,
-    claims::{Registered, claimed_issuer},
+    claims::{Registered, claimed_issuer, leading_issuer},
     jwks::Keys,
     jws::{Compact, Header, KnownHeaders},
     refused::RefusedTokens,
@@ -110,11 +110,15 @@ impl Verifier {
     /// Whether this token names one of these issuers. Nothing is verified. [`Verifier::check`] answers
     /// [`JwtError::UnknownIssuer`] for a token that does not, which spares a second look.
     pub fn trusts(&self, token: &str) -> bool {
-        Compact::split(token, self.options.longest)
-            .and_then(|compact| compact.payload())
-            .ok()
-            .and_then(|payload| claimed_issuer(&payload))
-            .is_some_and(|issuer| self.issuers.iter().any(|trusted| trusted.issuer == issuer))
+        if self.issuers.is_empty() {
+            return false;
+        }
+        let Ok(compact) = Compact::split(token, self.options.longest) else { return false };
+        let known = |issuer: &str| self.issuers.iter().any(|trusted| trusted.issuer == issuer);
+        if let Some(issuer) = compact.beginning().as_deref().and_then(leading_issuer) {
+            return known(issuer);
+        }
+        compact.payload().ok().and_then(|payload| claimed_issuer(&payload)).is_some_and(|issuer| known(&issuer))
     }
 
     /// Checks a token with the keys at hand, without waiting.

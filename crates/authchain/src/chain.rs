@@ -50,7 +50,7 @@ impl Chain {
                 }
             }
         }
-        FirstLook::Decided(Err(nobody_knows(request)))
+        FirstLook::Decided(Err(request.well_formed().err().unwrap_or_else(|| nobody_knows(request))))
     }
 
     /// Asks tier after tier, beginning with `from`, until one decides.

@@ -1,7 +1,10 @@
 //! What an attacker, or a careless issuer, sends. Each is refused, most before any public-key operation.
 
 use authchain_jwt::{Algorithm, Checked, KeySource, SigningKeys, Verifier, VerifierOptions};
-use base64::{Engine, engine::general_purpose::URL_SAFE};
+use base64::{
+    Engine,
+    engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD},
+};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 
@@ -335,6 +338,22 @@ fn whether_a_token_is_meant_for_us_is_seen_without_verifying() {
     for junk in ["", "a.b.c", "ya29.opaque", "e30.e30.e30"] {
         assert!(!verifier.trusts(junk), "{junk:?}");
     }
+}
+
+#[test]
+fn an_issuer_that_is_named_twice_is_nobody() {
+    let keys = SigningKeys::generate(Algorithm::EdDSA).unwrap();
+    let token = keys.sign("JWT", &claims()).unwrap();
+    let issuer = claims()["iss"].as_str().unwrap().to_owned();
+    for (first, second) in [(issuer.as_str(), "https://evil.example"), ("https://evil.example", issuer.as_str())] {
+        let payload = format!(r#"{{"iss":"{first}","aud":"x","iss":"{second}"}}"#);
+        let doubled = with_part(&token, 1, &URL_SAFE_NO_PAD.encode(payload));
+        assert!(matches!(pinned(&keys).check(&doubled), Checked::Refused(_)), "{first} {second}");
+    }
+    let plain = format!(r#"{{"iss":"{issuer}","padding":"{}"}}"#, "x".repeat(300));
+    assert!(pinned(&keys).trusts(&with_part(&token, 1, &URL_SAFE_NO_PAD.encode(plain))));
+    let escaped = format!(r#"{{"iss":"{}"}}"#, issuer.replace('/', "\\/"));
+    assert!(pinned(&keys).trusts(&with_part(&token, 1, &URL_SAFE_NO_PAD.encode(escaped))));
 }
 
 #[test]

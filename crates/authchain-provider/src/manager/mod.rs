@@ -139,6 +139,11 @@ impl CredentialManager {
         self.covers(scopes, &token.scopes).then_some(token)
     }
 
+    /// Whether [`CredentialManager::needs_sign_in`] could be true of any credential. One atomic load, and no key to make.
+    pub fn anybody_needs_sign_in(&self) -> bool {
+        self.memory.anybody_refused()
+    }
+
     /// Whether it is known that only a new sign-in helps. One atomic load while nobody needs to. What another process
     /// heals is noticed within seconds.
     pub fn needs_sign_in(&self, key: &CredentialKey) -> bool {

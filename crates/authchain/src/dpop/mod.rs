@@ -130,7 +130,7 @@ pub(crate) fn refuse_bound(claims: &Map<String, Value>) -> Result<(), AuthError>
 /// The token that a request presents with DPoP.
 pub(crate) fn presented<'a>(request: &AuthRequest<'a>) -> Option<&'a str> {
     match request.presented {
-        Presented::Dpop(token) => Some(token),
+        Presented::Dpop(token) => Some(token.as_str()),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use authchain_core::{AuthError, AuthRequest, Clock, Look, Principal, Resolver, Tier, UserId};
+use authchain_core::{AuthError, AuthRequest, Clock, Look, Principal, Resolver, Tier, Token, UserId};
 use authchain_jwt::{CacheTicket, Checked, Verified, VerifiedCache, Verifier};
 
 use crate::dpop::{self, Dpop};
@@ -76,6 +76,7 @@ impl Resolver for JwtClaims {
         if let Some(principal) = self.verified.get(token) {
             return Look::Known(principal);
         }
+        let token = token.as_str();
         if !self.verifier.trusts(token) {
             return Look::Absent;
         }
@@ -99,7 +100,7 @@ impl Resolver for JwtClaims {
             dpop.check_bound(request, token, &verified.claims).await?;
             return Ok(Some(Arc::new(principal(verified)?)));
         }
-        match request.presented.bearer() {
+        match request.presented.bearer().map(Token::as_str) {
             Some(token) if self.verifier.trusts(token) => {
                 let before = self.verified.ticket();
                 let verified = self.verifier.verify(token).await?;

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use authchain_core::{
-    AuthError, AuthRequest, Clock, CredentialKey, Look, Principal, ProviderId, Resolver, SignIn, Tier, UserId,
+    AuthError, AuthRequest, Clock, CredentialKey, Look, Principal, ProviderId, Resolver, SignIn, Tier, Token, UserId,
 };
 use authchain_jwt::{Verified, VerifiedCache, Verifier};
 use authchain_provider::CredentialManager;
@@ -93,6 +93,9 @@ impl ProviderSession {
     /// A caller whose stored credential the provider has refused for good must sign in again: the OAuth client learns it
     /// from the challenge instead of failing call after call.
     fn alive(&self, principal: Arc<Principal>) -> Result<Arc<Principal>, AuthError> {
+        if !self.credentials.anybody_needs_sign_in() {
+            return Ok(principal);
+        }
         let key: CredentialKey = principal.primary_key();
         if self.credentials.needs_sign_in(&key) {
             return Err(AuthError::SignInNeeded { key, why: SignIn::Refused("invalid_grant".into()) });
@@ -116,7 +119,7 @@ impl Resolver for ProviderSession {
         match self.verified.get(token).map(|principal| self.alive(principal)) {
             Some(Ok(principal)) => Look::Known(principal),
             Some(Err(error)) => Look::Refused(error),
-            None if self.verifier.trusts(token) => Look::Ask,
+            None if self.verifier.trusts(token.as_str()) => Look::Ask,
             None => Look::Absent,
         }
     }
@@ -130,7 +133,7 @@ impl Resolver for ProviderSession {
             dpop.check_bound(request, token, &verified.claims).await?;
             return self.alive(Arc::new(self.bearer_of(verified).await?)).map(Some);
         }
-        let Some(token) = request.presented.bearer().filter(|token| self.verifier.trusts(token)) else {
+        let Some(token) = request.presented.bearer().map(Token::as_str).filter(|token| self.verifier.trusts(token)) else {
             return Ok(None);
         };
         let verified = self.verifier.verify(token).await?;

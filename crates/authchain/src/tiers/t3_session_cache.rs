@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use authchain_core::{AuthError, AuthRequest, Look, Principal, Resolver, Tier};
+use authchain_core::{AuthError, AuthRequest, Look, Principal, Resolver, Tier, Token};
 
 use crate::sessions::{Sessions, TOKEN_PREFIX};
 
@@ -20,7 +20,7 @@ impl SessionCache {
 }
 
 fn session_token<'a>(request: &AuthRequest<'a>) -> Option<&'a str> {
-    request.presented.bearer().filter(|token| token.starts_with(TOKEN_PREFIX))
+    request.presented.bearer().map(Token::as_str).filter(|token| token.starts_with(TOKEN_PREFIX))
 }
 
 #[async_trait]

@@ -57,6 +57,22 @@ async fn in_axum_the_handler_sees_the_caller() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_no_text_is_refused_and_reaches_nobody() {
+    for waits in [false, true] {
+        let mut service = layer(waits).layer(tower::service_fn(|_: Request<()>| async {
+            panic!("it was let through");
+            #[expect(unreachable_code, reason = "gives the closure its type")]
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        }));
+        for token in [b"Bearer good\xff".as_slice(), b"Bearer \xff", b"DPoP \xff\xfe", b"Bearer good\xc3\xa4"] {
+            let header = http::HeaderValue::from_bytes(token).unwrap();
+            let request = Request::get("/mcp").header("authorization", header).body(()).unwrap();
+            assert_eq!(call(&mut service, request).await.status(), StatusCode::BAD_REQUEST, "{token:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_has_a_challenge_and_a_json_body() {
     for (token, status) in [(None, 401), (Some("bad"), 401)] {
         let mut app = Router::new().route("/mcp", get(|| async { "secret" })).route_layer(layer(false));

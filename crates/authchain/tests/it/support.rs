@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use authchain::core::{AuthError, AuthRequest, Look, Principal, ProviderId, Resolver, Scopes, Tier, Timestamp, UserId};
+use authchain::core::{AuthError, AuthRequest, Look, Principal, ProviderId, Resolver, Scopes, Tier, Timestamp, Token, UserId};
 
 /// A principal by its name.
 pub(crate) fn person(name: &str) -> Arc<Principal> {
@@ -51,7 +51,7 @@ impl Scripted {
 
     fn answer(&self, request: &AuthRequest<'_>) -> Result<Option<Arc<Principal>>, AuthError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        if request.presented.bearer() != Some(self.token) {
+        if request.presented.bearer().map(Token::as_str) != Some(self.token) {
             return Ok(None);
         }
         match &self.script {
