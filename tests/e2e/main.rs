@@ -7,15 +7,21 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice)]
 
 mod accounts;
+mod apps;
 mod browser;
 mod clients;
 mod command;
 mod configuration;
+mod conformance;
 mod credentials;
+#[cfg(feature = "postgres")]
+mod database;
 mod demo;
 mod journey;
 mod keys;
 mod node;
+mod operator;
 mod program;
 mod registry;
 mod secrets;
+mod terminal;

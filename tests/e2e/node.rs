@@ -1,4 +1,4 @@
-//! Scripts of `tests/clients`, run by Node.js.
+//! Node.js, and the scripts of `tests/clients` that it runs.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,7 +13,8 @@ use tokio::{
     time::timeout,
 };
 
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than anything takes on a busy machine with two cores.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A script that is running. It says what it does in lines of JSON, and may ask.
 pub(crate) struct Script {
@@ -28,12 +29,18 @@ pub(crate) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+/// Node.js: the one that `scripts/test --setup` has brought where the system's is too old, or else the system's.
+pub(crate) fn node() -> Command {
+    let own = project().join("target/node/bin/node");
+    if own.is_file() { Command::new(own) } else { Command::new("node") }
+}
+
 impl Script {
     /// Starts a script.
     pub(crate) fn start(name: &str, args: &[&str]) -> Self {
         let folder = project().join("tests/clients");
         assert!(folder.join("node_modules").is_dir(), "run `scripts/test --setup` once: it installs the clients");
-        let mut child = Command::new("node")
+        let mut child = node()
             .arg(folder.join(name))
             .args(args)
             .stdin(Stdio::piped())
