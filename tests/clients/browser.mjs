@@ -12,6 +12,9 @@ import { Looker } from './look.mjs'
 const [walk, json] = process.argv.slice(2)
 const { issuer, google, authorize, screenshots } = JSON.parse(json)
 const ANN = 'ann@example.com'
+const SCOPES = 'https://www.googleapis.com/auth/'
+// The verifier of RFC 7636, appendix B: `authorize` carries its challenge.
+const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
 const say = (line) => console.log(JSON.stringify(line))
 
 /** What the client's loopback callback got; the port is another than the registered one, as happens to real clients. */
@@ -115,6 +118,35 @@ async function authorizeUrlOf(client_name, redirect_uri) {
   return authorizeUrl({ client_id: (await answer.json()).client_id, redirect_uri })
 }
 
+/** Redeems the code that the client has got. */
+async function redeem() {
+  const { client_id } = Object.fromEntries(new URL(authorize).searchParams)
+  const answer = await fetch(`${issuer}/oauth/token`, {
+    method: 'POST',
+    body: new URLSearchParams({ grant_type: 'authorization_code', code: arrived().get('code'), client_id, code_verifier: VERIFIER }),
+  })
+  assert.equal(answer.status, 200)
+  return (await answer.json()).scope
+}
+
+/** A device that asks for access. */
+async function device() {
+  const post = async (path, init) => {
+    const answer = await fetch(`${issuer}${path}`, { method: 'POST', ...init })
+    assert.ok(answer.ok, `${path}: ${answer.status}`)
+    return answer.json()
+  }
+  const { client_id } = await post('/oauth/register', {
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      client_name: 'Television in the kitchen',
+      grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
+      token_endpoint_auth_method: 'none',
+    }),
+  })
+  return post('/oauth/device_authorization', { body: new URLSearchParams({ client_id }) })
+}
+
 function arrived() {
   const url = callback.got.pop()
   assert.ok(url, 'the client got an answer')
@@ -127,12 +159,14 @@ const walks = {
   /** All the way for a client, without JavaScript. */
   async withoutJavaScript() {
     const { page, faults } = await open({ javaScriptEnabled: false })
-    await page.goto(authorizeUrl())
+    await page.goto(authorizeUrl({ scope: `openid ${SCOPES}drive.readonly ${SCOPES}gmail.readonly` }))
     await title(page, /asks for access/)
+    await page.getByText('Gmail', { exact: true }).click()
+    assert.equal(await page.getByRole('checkbox', { checked: true }).count(), 1, 'the word is part of the box')
     await press(page, 'Allow')
     await chooseAnn(page)
     await page.waitForURL(`${callback.origin}/**`)
-    assert.ok(arrived().get('code'))
+    assert.equal(await redeem(), `${SCOPES}drive.readonly openid`, 'Drive without Gmail')
 
     await page.goto(`${issuer}/auth`)
     await title(page, /Sign in/)
@@ -141,6 +175,13 @@ const walks = {
     await page.waitForURL(`${issuer}/auth**`)
     await title(page, /You are signed in/)
     assert.match(await page.locator('main').innerText(), /ann@example\.com/)
+
+    await press(page, /disconnect programs/)
+    await press(page, /Disconnect/)
+    await press(page, 'Disconnect')
+    await title(page, /is disconnected/)
+    await press(page, 'Back')
+    assert.match(await page.locator('main').innerText(), /No program is connected/)
     return faults
   },
 
@@ -173,16 +214,17 @@ const walks = {
   /** Only with the keyboard. */
   async keyboard() {
     const { page, faults } = await open()
-    const tabTo = async (name) => {
+    const tabTo = async (name, key = 'Enter') => {
       for (let i = 0; i < 30; i++) {
         await page.keyboard.press('Tab')
         const focus = await page.evaluate(() => {
           const element = document.activeElement
           const style = getComputedStyle(element)
-          return { text: element.innerText?.trim() ?? '', outline: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 }
+          return { text: (element.labels?.[0] ?? element).innerText?.trim() ?? '', outline: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2 }
         })
         if (!focus.text) continue
         if (page.url().startsWith(issuer)) assert.ok(focus.outline, `the focus on ${JSON.stringify(focus.text)} can be seen`)
+        if (name.test(focus.text) && key === ' ') return page.keyboard.press(key)
         if (name.test(focus.text)) {
           await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')])
           return
@@ -190,11 +232,12 @@ const walks = {
       }
       assert.fail(`${name} cannot be reached with the Tab key on ${await page.title()}`)
     }
-    await page.goto(authorizeUrl())
+    await page.goto(authorizeUrl({ scope: `${SCOPES}drive.readonly ${SCOPES}gmail.readonly` }))
+    await tabTo(/Google Drive/, ' ')
     await tabTo(/Allow/)
     await tabTo(/ann@example\.com/)
     if (/Consent/.test(await page.title())) await tabTo(/Allow/)
-    assert.ok(arrived().get('code'))
+    assert.equal(await redeem(), `${SCOPES}gmail.readonly`)
     await page.goto(`${issuer}/auth`)
     await tabTo(/Sign in/)
     await tabTo(/ann@example\.com/)
@@ -211,7 +254,9 @@ const walks = {
     await page.goto(authorizeUrl())
     const second = await context.newPage()
     await second.goto(authorizeUrl())
-    await Promise.all([page.waitForURL(`${google}/**`), page.getByRole('button', { name: 'Allow' }).dblclick()])
+    // The second click ends the navigation that the first one began, so what is waited for is the page at the end.
+    await page.getByRole('button', { name: 'Allow' }).dblclick()
+    await page.getByRole('button', { name: ANN }).waitFor()
     await chooseAnn(page)
     await page.waitForURL(`${callback.origin}/**`)
     assert.ok(arrived().get('code'), 'a double click does no harm')
@@ -244,6 +289,10 @@ const walks = {
 
     await page.goto(authorizeUrl())
     await look('consent')
+    for (const box of await page.getByRole('checkbox').all()) await box.uncheck()
+    await press(page, 'Allow')
+    assert.match(await page.getByRole('alert').innerText(), /You have unticked everything/)
+    await look('consent-nothing-chosen')
     await page.goto(await authorizeUrlOf('Claude', 'https://claude.ai/api/mcp/auth_callback'))
     assert.match(await page.locator('main').innerText(), /claude\.ai/, 'the host that gets the answer is named')
     await look('consent-site')
@@ -287,9 +336,64 @@ const walks = {
     await look('session-new')
     await press(page, /Back/)
     await look('sessions-one')
+    await page.goto(`${issuer}/auth/apps`)
+    await look('apps-none')
+    await page.goto(authorizeUrl({ scope: `openid ${SCOPES}drive.readonly` }))
+    await press(page, 'Allow')
+    await chooseAnn(page)
+    await page.waitForURL(`${callback.origin}/**`)
+    await redeem()
+    await page.goto(authorizeUrl({ scope: `openid ${SCOPES}gmail.readonly ${SCOPES}calendar.events` }))
+    await look('consent-more')
+    await page.goto(`${issuer}/auth/apps`)
+    await look('apps')
+    const german = await open({ locale: 'de-DE' })
+    await german.context.addCookies(await context.cookies())
+    await german.page.goto(page.url())
+    await title(german.page, /Verbundene Programme/)
+    await looker.look(german.page, 'apps-de')
+    await press(page, /Disconnect/)
+    const question = page.url()
+    await look('apps-ask')
+    await press(page, 'Disconnect')
+    await look('apps-revoked')
+    await page.goto(question)
+    await look('apps-gone')
+    await page.goto(`${issuer}/auth`)
+    await press(page, /Make a client id/)
+    await look('client-new')
+    await page.getByLabel('Name').fill('A program that cannot register')
+    await page.getByLabel('Redirect URIs').fill('ftp://elsewhere.example/callback')
+    await press(page, 'Make the client id')
+    await look('client-refused')
+    await page.getByLabel('Redirect URIs').fill('https://program.example/oauth/callback')
+    await page.getByLabel('Yes').check()
+    await press(page, 'Make the client id')
+    await title(page, /The client id for/)
+    await look('client-made')
     await page.goto(`${issuer}/auth`)
     await press(page, /Sign out/)
     await look('signed-out')
+
+    await page.goto(`${issuer}/device`)
+    await look('device-code')
+    await page.getByLabel('Code').fill('bbbb bbbb')
+    await press(page, 'Continue')
+    await look('device-code-wrong')
+    const asked = await device()
+    await page.goto(asked.verification_uri_complete)
+    await look('device-code-filled-in')
+    await press(page, 'Continue')
+    assert.match(await page.locator('main').innerText(), new RegExp(asked.user_code))
+    await look('device-consent')
+    await press(page, 'Allow')
+    await chooseAnn(page)
+    await title(page, /You may return to your device/)
+    await look('device-done')
+    await page.goto((await device()).verification_uri_complete)
+    await press(page, 'Continue')
+    await press(page, 'Deny')
+    await look('device-denied')
 
     await page.goto(authorizeUrl({ client_id: 'forgotten' }))
     await look('error-unknown-client')
@@ -314,12 +418,15 @@ const walks = {
     await look('stand-in-dead-end')
     await control({ do: 'heal' })
 
-    const german = await open({ locale: 'de-DE' })
     await german.page.goto(authorizeUrl())
     assert.equal(await german.page.locator('html').getAttribute('lang'), 'de')
     await looker.look(german.page, 'consent-de')
     await german.page.goto(authorizeUrl({ client_id: 'forgotten' }))
     await looker.look(german.page, 'error-unknown-client-de')
+    await german.page.goto((await device()).verification_uri_complete)
+    await looker.look(german.page, 'device-code-de')
+    await press(german.page, 'Weiter')
+    await looker.look(german.page, 'device-consent-de')
     return [...faults, ...german.faults, ...looker.faults]
   },
 }

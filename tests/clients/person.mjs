@@ -63,7 +63,7 @@ export class Person {
 
   #choose(buttons) {
     const says = (pattern) => buttons.find((b) => pattern.test(b.label) || pattern.test(b.value))
-    return says(new RegExp(this.account)) ?? (this.approve ? says(/allow|approve|continue|yes/i) : says(/deny|cancel|no\b/i))
+    return says(new RegExp(this.account)) ?? (this.approve ? says(/allow|approve|continue|yes|sign in with/i) : says(/deny|cancel|no\b/i))
   }
 
   #headers(url, init) {

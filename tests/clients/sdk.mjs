@@ -5,56 +5,17 @@
 
 import assert from 'node:assert/strict'
 import { createInterface } from 'node:readline/promises'
+import { Application, CALLBACK, load } from './application.mjs'
 import { Person } from './person.mjs'
 
 const [which, mcpUrl, era = 'legacy'] = process.argv.slice(2)
-const CALLBACK = 'http://127.0.0.1:9/callback' // nobody listens: the person hands the address over
 const ACCOUNT = 'ann@example.com'
 
 const { Client, StreamableHTTPClientTransport, UnauthorizedError } = await load(which)
 const traffic = []
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 
-async function load(which) {
-  if (which === 'client') return import('@modelcontextprotocol/client')
-  const [{ Client }, { StreamableHTTPClientTransport }, { UnauthorizedError }] = await Promise.all([
-    import('@modelcontextprotocol/sdk/client/index.js'),
-    import('@modelcontextprotocol/sdk/client/streamableHttp.js'),
-    import('@modelcontextprotocol/sdk/client/auth.js'),
-  ])
-  return { Client, StreamableHTTPClientTransport, UnauthorizedError }
-}
-
-/** What an application has to bring: a place for everything, and a way to the person. */
-class Application {
-  redirectUrl = CALLBACK
-  clientMetadata = {
-    client_name: `TypeScript SDK (${which})`,
-    redirect_uris: [CALLBACK],
-    grant_types: ['authorization_code', 'refresh_token'],
-    response_types: ['code'],
-    token_endpoint_auth_method: 'none',
-  }
-  opened = [] // the authorization URLs that a person was sent to
-
-  state() { return this.expectedState ??= 'st=/+' + 'x'.repeat(400) }
-  clientInformation() { return this.client }
-  saveClientInformation(client) { this.client = client }
-  tokens() { return this.kept }
-  saveTokens(tokens) { this.kept = tokens }
-  redirectToAuthorization(url) { this.opened.push(url) }
-  saveCodeVerifier(verifier) { this.verifier = verifier }
-  codeVerifier() { return this.verifier }
-  discoveryState() { return this.discovered }
-  saveDiscoveryState(state) { this.discovered = state }
-  invalidateCredentials(scope) {
-    this.invalidated = scope
-    if (scope === 'all' || scope === 'tokens') this.kept = undefined
-    if (scope === 'all' || scope === 'client') this.client = undefined
-  }
-}
-
-const application = new Application()
+const application = new Application(which)
 const newTransport = () => new StreamableHTTPClientTransport(new URL(mcpUrl), { authProvider: application, fetch: watched })
 const newClient = () => new Client(
   { name: 'authchain-e2e', version: '1.0.0' },

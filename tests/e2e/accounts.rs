@@ -183,31 +183,3 @@ async fn the_command_says_and_changes_the_same_beside_a_running_server() {
     let (text, refused) = files(&server.mcp_url(), &people[0].tokens.access, Some("ann.work@example.com")).await;
     assert!(refused, "{text}");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tool_that_needs_more_names_a_link_that_grants_it() {
-    let google = StandIn::start(StandInOptions::default()).await.unwrap();
-    let server = Server::start(&google, &[]).await;
-    let client = Client::register(&server.mcp_url(), "narrow").await;
-    let mut url = client.authorize_url();
-    url.query_pairs_mut().append_pair("scope", "https://www.googleapis.com/auth/drive.readonly");
-    let person = Browser::new().unwrap().stop_at(CALLBACK);
-    let page = person.walk(url, &Choice::approve("ann@example.com")).await.unwrap();
-    let tokens = client.redeem(&page.query("code").unwrap()).await;
-    let list = || async {
-        let params = json!({ "name": "gmail_search", "arguments": { "query": "fence" } });
-        let answer = rpc(&server.mcp_url(), Some(&tokens.access), "tools/call", params).await;
-        let answer: Value = answer.json().await.unwrap();
-        (answer["result"]["content"][0]["text"].as_str().unwrap_or_default().to_owned(), answer)
-    };
-    let (text, answer) = list().await;
-    assert_eq!(answer["result"]["isError"], true, "{answer}");
-    let (_, link) = text.split_once("[Allow it here](").unwrap_or_else(|| panic!("no link in {text}"));
-    let (link, _) = link.split_once(')').unwrap();
-    let done = Browser::new().unwrap().walk(link, &Choice::approve("ann@example.com")).await.unwrap();
-    assert!(done.text().contains("You are signed in"), "{}", done.text());
-    let (text, answer) = list().await;
-    assert_ne!(answer["result"]["isError"], true, "{text}");
-    let (text, refused) = files(&server.mcp_url(), &tokens.access, None).await;
-    assert!(!refused && text.contains("Quarterly plan"), "what was allowed before stays: {text}");
-}

@@ -135,6 +135,12 @@ pub enum AuthError {
         #[source]
         cause: Cause,
     },
+    /// The provider did not accept the code that it had sent the person back with.
+    #[error("the provider did not accept the end of the sign-in: {words}")]
+    CodeRefused {
+        /// What it said.
+        words: String,
+    },
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -161,6 +167,7 @@ impl AuthError {
             Self::SignInNeeded { .. } => ErrorCode::SignInNeeded,
             Self::UpstreamUnavailable { .. } => ErrorCode::UpstreamUnavailable,
             Self::UpstreamRefused { .. } => ErrorCode::UpstreamRefused,
+            Self::CodeRefused { .. } => ErrorCode::CodeRefused,
             Self::Store(StoreError::Conflict { .. }) => ErrorCode::Conflict,
             Self::Store(StoreError::Corrupt { .. } | StoreError::WrongKey { .. }) => ErrorCode::Unreadable,
             Self::Store(StoreError::Insecure { .. }) => ErrorCode::Insecure,
@@ -256,6 +263,9 @@ table! {
     /// The provider refused.
     UpstreamRefused = "upstream_refused", 502, "server_error", 6,
         "Check the client id, the client secret and the redirect URI at the provider.";
+    /// The provider did not accept the code of a sign-in.
+    CodeRefused = "code_refused", 400, "server_error", 4,
+        "The sign-in took too long, or its last step was opened twice. Start it again.";
     /// Another writer was first.
     Conflict = "conflict", 503, "temporarily_unavailable", 7,
         "Another process wrote at the same time. Try again.";
@@ -299,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn session_control_of_an_administrator_has_its_own_sentence() {
+    fn t10_session_control_of_an_administrator_has_its_own_sentence() {
         let key = CredentialKey::new(ProviderId::google(), UserId::new("a@b").unwrap());
         let error = AuthError::SignInNeeded { key, why: SignIn::Refused("invalid_grant: invalid_rapt".into()) };
         assert_eq!(error.code(), ErrorCode::SessionControl);

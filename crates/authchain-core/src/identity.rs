@@ -4,26 +4,26 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// An identifier was empty, or longer than 1,024 bytes.
+/// An identifier was empty, or longer than its kind may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an identifier has 1 to 1024 bytes")]
+#[error("an identifier is empty or too long")]
 pub struct InvalidId;
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $most:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes any text of 1 to 1024 bytes.
+            #[doc = concat!("Takes any text of 1 to ", $most, " bytes.")]
             ///
             /// # Errors
             /// [`InvalidId`] for an empty or an overlong text.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidId> {
                 let text = text.as_ref();
-                if text.is_empty() || text.len() > 1024 { Err(InvalidId) } else { Ok(Self(text.into())) }
+                if text.is_empty() || text.len() > $most { Err(InvalidId) } else { Ok(Self(text.into())) }
             }
 
             /// The text.
@@ -69,15 +69,16 @@ macro_rules! id {
 id! {
     /// An account at a provider, as authchain files it: for Google the verified email in lower case. Any text is allowed;
     /// nothing may be derived from it, least of all a path.
-    UserId
+    UserId, 1024
 }
 id! {
     /// An upstream provider by its configured name: `google`, `github`, ...
-    ProviderId
+    ProviderId, 1024
 }
 id! {
-    /// An OAuth client by the id that it presents (RFC 6749, section 2.2).
-    ClientId
+    /// An OAuth client by the id that it presents (RFC 6749, section 2.2). It may be long: ids of ours carry the client's
+    /// registration. Twice as long would no longer fit into the header lines that proxies let through.
+    ClientId, 4096
 }
 
 impl ProviderId {

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_in_the_query_is_refused() {
+    fn n20_a_token_in_the_query_is_refused() {
         assert!(look(Request::get("/mcp?x=1&access_token=abc").header("authorization", "Bearer abc")).is_err());
         assert!(look(Request::get("/mcp?Access_Token=abc")).is_err());
     }

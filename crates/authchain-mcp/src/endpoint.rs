@@ -1,12 +1,16 @@
 //! The MCP endpoint over streamable HTTP, with the settings that go well with a chain in front of it.
 
 use std::{
+    convert::Infallible,
+    fmt::Display,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use http::Request;
-
+use bytes::Bytes;
+use http::{Request, Response, header::AUTHORIZATION};
+use http_body::Body;
+use http_body_util::combinators::BoxBody;
 use rmcp::{
     ServerHandler,
     transport::streamable_http_server::{
@@ -15,6 +19,8 @@ use rmcp::{
 };
 use tower_service::Service;
 use url::Url;
+
+use crate::step_up::{Lacking, McpFuture};
 
 /// rmcp's endpoint over streamable HTTP. Cheap to clone, which rmcp's own, with its lists of allowed hosts, is not.
 pub struct McpService<S>(Arc<StreamableHttpService<S, LocalSessionManager>>);
@@ -27,20 +33,24 @@ impl<S> Clone for McpService<S> {
 
 impl<S, B> Service<Request<B>> for McpService<S>
 where
-    StreamableHttpService<S, LocalSessionManager>: Service<Request<B>> + Clone,
+    S: ServerHandler + Send + 'static,
+    B: Body<Data: Send + 'static, Error: Display> + Send + 'static,
 {
-    type Response = <StreamableHttpService<S, LocalSessionManager> as Service<Request<B>>>::Response;
-    type Error = <StreamableHttpService<S, LocalSessionManager> as Service<Request<B>>>::Error;
-    type Future = <StreamableHttpService<S, LocalSessionManager> as Service<Request<B>>>::Future;
+    type Response = Response<BoxBody<Bytes, Infallible>>;
+    type Error = Infallible;
+    type Future = McpFuture;
 
     /// Always ready, as rmcp's own.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> McpFuture {
+        let lacking = Lacking::default();
+        request.extensions_mut().insert(lacking.clone());
+        let presented = request.headers().get(AUTHORIZATION).cloned();
         let mut inner = (*self.0).clone();
-        inner.call(request)
+        McpFuture::new(inner.call(request), lacking, presented)
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a tool answers when it cannot go on: a text that a model can pass on, with the link that helps.
 
 use authchain::{
+    AuthContext,
     core::{AuthError, ErrorCode},
     google::{Explained, RestError},
 };
 use rmcp::model::{ContentBlock, IntoContents};
 use url::Url;
+
+use crate::step_up::{Lacking, Report};
 
 /// Why a tool could not do its work, in words for the person. As a tool's error it becomes a result with `isError`, which
 /// the model reads, and not a protocol error, which many clients hide.
@@ -13,6 +16,8 @@ use url::Url;
 #[error("{text}")]
 pub struct ToolError {
     text: String,
+    /// The scope that was missing, for the answer to the HTTP request.
+    report: Option<Box<Report>>,
 }
 
 impl ToolError {
@@ -38,12 +43,20 @@ impl ToolError {
             }
             _ => {}
         }
-        Self { text }
+        Self { text, report: None }
     }
 
     /// A failure of the tool itself, in its own words.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into() }
+        Self { text: text.into(), report: None }
+    }
+
+    /// Where it is what a tool ends with, and a scope is what it lacks, the request is answered accordingly.
+    pub(crate) fn of_request(mut self, lacking: &Lacking, caller: &AuthContext, error: &AuthError) -> Self {
+        if matches!(error, AuthError::InsufficientScope { .. }) {
+            self.report = Some(Box::new(lacking.report(caller, error)));
+        }
+        self
     }
 }
 
@@ -54,6 +67,9 @@ fn capitalized(sentence: &str) -> String {
 
 impl IntoContents for ToolError {
     fn into_contents(self) -> Vec<ContentBlock> {
+        if let Some(report) = self.report {
+            report.file();
+        }
         vec![ContentBlock::text(self.text)]
     }
 }

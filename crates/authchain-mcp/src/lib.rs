@@ -10,12 +10,14 @@ mod auth;
 mod endpoint;
 mod error;
 pub mod prelude;
+mod step_up;
 
 pub use auth::Auth;
 #[cfg(feature = "server")]
 pub use endpoint::serve;
 pub use endpoint::{McpService, service};
 pub use error::ToolError;
+pub use step_up::McpFuture;
 
 /// The quick start is compiled as it stands in the README.
 #[cfg(doctest)]

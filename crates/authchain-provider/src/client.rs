@@ -67,8 +67,8 @@ impl ProviderClient {
     /// `asked` are the scopes of the authorization request: they were granted when the answer names none (section 5.1).
     ///
     /// # Errors
-    /// [`AuthError::UpstreamUnavailable`] when there is no answer, [`AuthError::UpstreamRefused`] when the provider
-    /// refuses the code or our client or does not say who signed in, [`AuthError::InvalidToken`] when the id token is
+    /// [`AuthError::UpstreamUnavailable`] when there is no answer, [`AuthError::CodeRefused`] when the provider refuses
+    /// the code, [`AuthError::UpstreamRefused`] when it refuses our client or does not say who signed in, [`AuthError::InvalidToken`] when the id token is
     /// forged, meant for another client, or of another sign-in.
     pub async fn exchange(
         &self,
@@ -94,9 +94,7 @@ impl ProviderClient {
                 AuthError::UpstreamUnavailable { retry_after: retry_after.unwrap_or(PAUSE), cause }
             }
             Failure::Misconfigured { cause } => AuthError::UpstreamRefused { cause },
-            Failure::Dead { words } => AuthError::UpstreamRefused {
-                cause: Cause::text(format!("the code of the sign-in was not accepted, start again ({words})")),
-            },
+            Failure::Dead { words } => AuthError::CodeRefused { words },
         })?;
         let now = self.clock.now();
         let Some(id_token) = &answer.id_token else {

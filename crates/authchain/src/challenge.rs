@@ -50,8 +50,13 @@ impl Challenge {
 
     /// The response to a request that `error` ended.
     pub fn response(&self, error: &AuthError) -> Response<Full<Bytes>> {
+        self.response_with(error, None)
+    }
+
+    /// As [`Challenge::response`], with the page where a person can mend this very error.
+    pub fn response_with(&self, error: &AuthError, page: Option<&Url>) -> Response<Full<Bytes>> {
         let code = error.code();
-        let mut response = Response::new(Full::from(self.body(error)));
+        let mut response = Response::new(Full::from(self.body(error, page)));
         // Every status of the table is a valid one.
         *response.status_mut() = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -104,7 +109,7 @@ impl Challenge {
         if parameters.is_empty() { scheme.into() } else { format!("{scheme} {}", parameters.join(", ")) }
     }
 
-    fn body(&self, error: &AuthError) -> Bytes {
+    fn body(&self, error: &AuthError, page: Option<&Url>) -> Bytes {
         let code = error.code();
         let word = if code.oauth_error().is_empty() { code.as_str() } else { code.oauth_error() };
         // Only who is not signed in is told where to sign in.
@@ -114,7 +119,7 @@ impl Challenge {
             error_description: error.to_string(),
             code: code.as_str(),
             what_to_do: code.what_to_do(),
-            sign_in_url: self.sign_in.as_ref().filter(|_| signed_out),
+            sign_in_url: page.or(self.sign_in.as_ref().filter(|_| signed_out)),
             resource_metadata: self.resource_metadata.as_ref().filter(|_| signed_out),
         };
         serde_json::to_vec(&body).unwrap_or_default().into()
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_credential_the_challenge_carries_no_error() {
+    fn n02_without_a_credential_the_challenge_carries_no_error() {
         assert_eq!(
             header(&AuthError::MissingCredential),
             "Bearer resource_metadata=\"https://mcp.example.com/.well-known/oauth-protected-resource/mcp\", scope=\"a b\""
@@ -167,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_bad_token_it_says_invalid_token() {
+    fn n02_with_a_bad_token_it_says_invalid_token() {
         let value = header(&AuthError::InvalidToken("expired"));
         assert!(
             value.starts_with("Bearer error=\"invalid_token\", error_description=\"the token is not valid: expired\"")
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_up_names_all_that_is_needed_and_all_that_is_there() {
+    fn n17_m5_a_step_up_names_all_that_is_needed_and_all_that_is_there() {
         let error = AuthError::InsufficientScope { needed: "c".into(), granted: "a".into() };
         assert_eq!(challenge().response(&error).status(), 403);
         assert!(header(&error).contains("scope=\"a c\""));

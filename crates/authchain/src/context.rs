@@ -7,9 +7,13 @@ use authchain_core::{
     TokenSource,
 };
 use authchain_google::{Hub, RestClient, ServiceFactory};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::Response;
+use http_body_util::Full;
 use url::Url;
 
-use crate::{accounts::Account, tiers::CredentialBridge};
+use crate::{StepUp, accounts::Account, tiers::CredentialBridge};
 
 /// Where access tokens and API clients come from; the same for all requests of a server.
 pub struct Toolbox {
@@ -18,12 +22,20 @@ pub struct Toolbox {
     bridge: Arc<CredentialBridge>,
     rules: Arc<dyn ScopeRules>,
     sign_in: Option<Url>,
+    step_up: Option<StepUp>,
 }
 
 impl Default for Toolbox {
     /// Nothing in it: for servers that only want to know who calls.
     fn default() -> Self {
-        Self { tokens: None, services: None, bridge: Arc::default(), rules: Arc::new(ExactScopes), sign_in: None }
+        Self {
+            tokens: None,
+            services: None,
+            bridge: Arc::default(),
+            rules: Arc::new(ExactScopes),
+            sign_in: None,
+            step_up: None,
+        }
     }
 }
 
@@ -35,13 +47,20 @@ impl Toolbox {
         bridge: Arc<CredentialBridge>,
         rules: Arc<dyn ScopeRules>,
     ) -> Self {
-        Self { tokens: Some(tokens), services: Some(services), bridge, rules, sign_in: None }
+        Self { tokens: Some(tokens), services: Some(services), bridge, rules, sign_in: None, step_up: None }
     }
 
     /// Names the page where a person can sign in (again).
     #[must_use]
     pub fn sign_in(mut self, page: Url) -> Self {
         self.sign_in = Some(page);
+        self
+    }
+
+    /// Answers OAuth clients whose tools lack a scope with a challenge; see [`AuthContext::step_up`].
+    #[must_use]
+    pub fn step_up(mut self, step_up: StepUp) -> Self {
+        self.step_up = Some(step_up);
         self
     }
 
@@ -118,6 +137,14 @@ impl AuthContext {
         Some(url)
     }
 
+    /// The challenge that answers a request whose tool ended with `error`. `None` where the tool's own words, with
+    /// [`AuthContext::sign_in_url`], are the better answer: the error is no missing scope, the caller is no OAuth client of
+    /// ours, or it was challenged for the same within the last minute and has not asked for more. `token` is what the
+    /// request presented.
+    pub fn step_up(&self, error: &AuthError, token: &[u8]) -> Option<Response<Full<Bytes>>> {
+        self.toolbox.step_up.as_ref()?.answer(&self.principal, token, error, self.sign_in_url(error).as_ref())
+    }
+
     /// The same caller with another of their accounts: an address, or `me`. What a tool's parameter names selects among
     /// the caller's own accounts; it never says who the caller is.
     ///
@@ -188,7 +215,16 @@ impl AuthContext {
         let scopes = scopes.cloned().unwrap_or_else(|| selected.default_scopes());
         self.demand(&scopes)?;
         let key = self.key_in(selected.token_group()).await?;
-        self.services()?.rest(&key, service, Some(&scopes)).await
+        self.factory()?.rest(&key, service, Some(&scopes)).await
+    }
+
+    /// Clients for several APIs at once, each as by [`AuthContext::rest`] with the scopes that a tool usually needs. One that
+    /// cannot be made is an error in its place; the others work.
+    pub async fn services<'a>(
+        &self,
+        services: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<Result<RestClient, AuthError>> {
+        join_all(services.into_iter().map(|service| self.rest(service, None))).await
     }
 
     /// Google did not take the account's token: it is given up, so that the next call gets a fresh one, or learns that the
@@ -207,7 +243,7 @@ impl AuthContext {
     async fn hub<H: Hub>(&self, scopes: &Scopes) -> Result<Arc<H>, AuthError> {
         let service = authchain_google::catalogue().find(H::SERVICE);
         let key = self.key_in(service.map(authchain_google::Service::token_group).unwrap_or_default()).await?;
-        self.services()?.service::<H>(&self.principal.user, &key, scopes).await
+        self.factory()?.service::<H>(&self.principal.user, &key, scopes).await
     }
 
     /// The credential of the account that is used, in this token group.
@@ -231,7 +267,7 @@ impl AuthContext {
         self.toolbox.rules.missing(scopes, &self.principal.scopes)
     }
 
-    fn services(&self) -> Result<&ServiceFactory, AuthError> {
+    fn factory(&self) -> Result<&ServiceFactory, AuthError> {
         self.toolbox.services.as_ref().ok_or_else(no_toolbox)
     }
 

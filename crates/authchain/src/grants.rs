@@ -30,6 +30,9 @@ pub struct Grant {
     pub client: ClientId,
     /// What the client calls itself.
     pub client_name: String,
+    /// Where the code went, as the client presented it; unknown for grants that an earlier version filed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
     /// What the client may do.
     pub scopes: Scopes,
     /// What of it the person added later on a page of ours: tokens that were issued before have it too.
@@ -177,6 +180,18 @@ impl Grants {
             .await?;
         grants.sort_by_key(|grant| std::cmp::Reverse(grant.created_at));
         Ok(grants)
+    }
+
+    /// All grants of everybody.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn all(&self) -> Result<Vec<Grant>, StoreError> {
+        self.state
+            .scan(GRANT)
+            .try_filter_map(|entry| async move { parse(&entry.id, &entry.value.value).map(Some) })
+            .try_collect()
+            .await
     }
 
     /// Calls `listener` with the id of each grant that ends or is widened in this process, before [`Grants::end`] and

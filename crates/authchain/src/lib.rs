@@ -22,6 +22,7 @@ pub mod dpop;
 pub mod grants;
 mod layer;
 pub mod sessions;
+mod step_up;
 pub mod tiers;
 
 pub use body::GuardedBody;
@@ -29,3 +30,4 @@ pub use chain::{Chain, ChainBuilder};
 pub use challenge::Challenge;
 pub use context::{AuthContext, Toolbox};
 pub use layer::{AuthLayer, AuthService, ResponseFuture};
+pub use step_up::StepUp;

@@ -181,7 +181,7 @@ async fn an_answer_that_does_not_say_who_signed_in_is_refused() {
 async fn a_code_that_is_used_up_is_refused_and_sent_once() {
     let world = World::new().await;
     let refused = exchange(&world, "used-code").await.unwrap_err();
-    assert_eq!(refused.code(), ErrorCode::UpstreamRefused);
+    assert_eq!(refused.code(), ErrorCode::CodeRefused);
     assert!(refused.to_string().contains("Malformed auth code"), "{refused}");
     assert_eq!(world.upstream.requests(), 1);
 }

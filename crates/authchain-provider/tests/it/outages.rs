@@ -14,7 +14,7 @@ fn after(error: &AuthError) -> u64 {
 }
 
 #[tokio::test]
-async fn server_errors_and_garbage_are_outages_that_leave_the_credential_alone() {
+async fn t9_server_errors_and_garbage_are_outages_that_leave_the_credential_alone() {
     for reply in [
         Reply::Json(500, json!({ "error": "invalid_grant" })),
         Reply::Text(502, "<html>Bad Gateway</html>"),

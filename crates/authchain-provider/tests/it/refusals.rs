@@ -94,7 +94,7 @@ async fn who_only_asks_whether_a_sign_in_is_needed_sees_the_healing_too() {
 }
 
 #[tokio::test]
-async fn the_words_of_an_administrators_session_control_are_kept() {
+async fn t10_the_words_of_an_administrators_session_control_are_kept() {
     let world = World::new().await;
     let ann = world.expired("ann@example.com");
     world.upstream.next(Reply::Json(
@@ -108,7 +108,7 @@ async fn the_words_of_an_administrators_session_control_are_kept() {
 }
 
 #[tokio::test]
-async fn a_grant_that_dies_on_its_seventh_day_is_called_what_it_is() {
+async fn t10_a_grant_that_dies_on_its_seventh_day_is_called_what_it_is() {
     let world = World::new().await;
     let mut credential = credential("ann@example.com");
     credential.granted_at = NOW - Duration::from_secs(7 * 24 * 3600);

@@ -1,6 +1,8 @@
 //! Nonces of ours for DPoP proofs (RFC 9449, section 8): a time and a tag over it. They are stored nowhere and are good on
 //! every instance, for five minutes.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use authchain_core::{Timestamp, constant_time_eq};
 use authchain_store::seal::Keyring;
 use aws_lc_rs::hmac;
@@ -11,18 +13,23 @@ const LIFE: i64 = 5 * 60;
 /// How far the clocks of two instances may differ, in seconds.
 const SKEW: i64 = 30;
 
-/// Makes and knows nonces.
-pub(super) struct Nonces(Vec<hmac::Key>);
+/// Makes and knows nonces. When the keys change, also by another process, it follows; older keys know their nonces on.
+pub(super) struct Nonces {
+    keyring: Keyring,
+    derived: RwLock<(u64, Keys)>,
+}
+
+type Keys = Arc<[hmac::Key]>;
 
 impl Nonces {
     pub(super) fn new(keyring: &Keyring) -> Self {
-        let keys = keyring.derive("dpop nonce 1");
-        Self(keys.iter().map(|(_, key)| hmac::Key::new(hmac::HMAC_SHA256, &**key)).collect())
+        let derived = RwLock::new((keyring.changes(), derive(keyring)));
+        Self { keyring: keyring.clone(), derived }
     }
 
     pub(super) fn make(&self, now: Timestamp) -> String {
         let time = now.0.to_be_bytes();
-        let tag = self.0.first().map(|key| tag(key, time)).unwrap_or_default();
+        let tag = self.keys().first().map(|key| tag(key, time)).unwrap_or_default();
         URL_SAFE_NO_PAD.encode([&time[..], &tag].concat())
     }
 
@@ -30,8 +37,27 @@ impl Nonces {
         let Ok(bytes) = URL_SAFE_NO_PAD.decode(nonce) else { return false };
         let Some((time, presented)) = bytes.split_first_chunk::<8>() else { return false };
         let age = now.0.saturating_sub(i64::from_be_bytes(*time));
-        (-SKEW..=LIFE).contains(&age) && self.0.iter().any(|key| constant_time_eq(&tag(key, *time), presented))
+        let ours = || self.keys().iter().any(|key| constant_time_eq(&tag(key, *time), presented));
+        // Another instance may have a newer key.
+        (-SKEW..=LIFE).contains(&age) && (ours() || (self.keyring.look_again() && ours()))
     }
+
+    fn keys(&self) -> Keys {
+        // Asked for first: should the keys change in between, they are derived once more than needed.
+        let changes = self.keyring.changes();
+        let known = self.derived.read().unwrap_or_else(PoisonError::into_inner);
+        if known.0 == changes {
+            return Arc::clone(&known.1);
+        }
+        drop(known);
+        let fresh = derive(&self.keyring);
+        *self.derived.write().unwrap_or_else(PoisonError::into_inner) = (changes, Arc::clone(&fresh));
+        fresh
+    }
+}
+
+fn derive(keyring: &Keyring) -> Keys {
+    keyring.derive("dpop nonce 1").iter().map(|(_, key)| hmac::Key::new(hmac::HMAC_SHA256, &**key)).collect()
 }
 
 fn tag(key: &hmac::Key, time: [u8; 8]) -> Vec<u8> {
@@ -54,5 +80,21 @@ mod tests {
         for bad in ["", "AAAA", "x.y", nonce.get(1..).unwrap(), &format!("{nonce}AA")] {
             assert!(!other_instance.knows(bad, now), "{bad}");
         }
+    }
+
+    #[test]
+    fn n19_nonces_survive_a_change_of_keys_on_this_and_on_other_servers() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Keyring::open_or_create(&dir.path().join("keys/key")).unwrap();
+        let (one, other) = (open(), open());
+        let (ours, theirs, now) = (Nonces::new(&one), Nonces::new(&other), Timestamp(1_800_000_000));
+        let before = ours.make(now);
+        other.rotate().unwrap();
+        let after = theirs.make(now);
+        assert_ne!(before, after, "a new key makes the new ones");
+        for nonces in [&ours, &theirs] {
+            assert!(nonces.knows(&before, now) && nonces.knows(&after, now));
+        }
+        assert_eq!(ours.make(now), after, "and this server makes its own with it from then on");
     }
 }

@@ -133,7 +133,8 @@ impl Resolver for ProviderSession {
             dpop.check_bound(request, token, &verified.claims).await?;
             return self.alive(Arc::new(self.bearer_of(verified).await?)).map(Some);
         }
-        let Some(token) = request.presented.bearer().map(Token::as_str).filter(|token| self.verifier.trusts(token)) else {
+        let Some(token) = request.presented.bearer().map(Token::as_str).filter(|token| self.verifier.trusts(token))
+        else {
             return Ok(None);
         };
         let verified = self.verifier.verify(token).await?;

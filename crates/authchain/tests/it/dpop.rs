@@ -110,6 +110,7 @@ async fn world() -> World {
         provider: ProviderId::google(),
         client: ClientId::new("c").unwrap(),
         client_name: "test".into(),
+        redirect_uri: None,
         scopes: Scopes::from("a b"),
         resource: RESOURCE.into(),
         created_at: now,

@@ -73,7 +73,7 @@ async fn a_token_that_is_no_text_is_refused_and_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_a_challenge_and_a_json_body() {
+async fn n02_n17_m3_a_refusal_has_a_challenge_and_a_json_body() {
     for (token, status) in [(None, 401), (Some("bad"), 401)] {
         let mut app = Router::new().route("/mcp", get(|| async { "secret" })).route_layer(layer(false));
         let response = call(&mut app, request(token).map(|()| Body::empty())).await;
@@ -87,7 +87,7 @@ async fn a_refusal_has_a_challenge_and_a_json_body() {
 }
 
 #[tokio::test]
-async fn doubled_headers_and_tokens_in_the_query_are_malformed() {
+async fn n20_doubled_headers_and_tokens_in_the_query_are_malformed() {
     let mut app = Router::new().route("/mcp", get(|| async { "secret" })).route_layer(layer(false));
     let doubled = Request::get("/mcp").header("authorization", "Bearer good").header("authorization", "Bearer good");
     let in_query = Request::get("/mcp?access_token=good");

@@ -6,7 +6,9 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use authchain::core::{AuthError, AuthRequest, Look, Principal, ProviderId, Resolver, Scopes, Tier, Timestamp, Token, UserId};
+use authchain::core::{
+    AuthError, AuthRequest, Look, Principal, ProviderId, Resolver, Scopes, Tier, Timestamp, Token, UserId,
+};
 
 /// A principal by its name.
 pub(crate) fn person(name: &str) -> Arc<Principal> {

@@ -101,6 +101,7 @@ impl World {
             provider: ProviderId::google(),
             client: ClientId::new("c").unwrap(),
             client_name: "test".into(),
+            redirect_uri: None,
             scopes: Scopes::from("a b"),
             added: Scopes::none(),
             resource: RESOURCE.into(),
@@ -175,7 +176,7 @@ async fn a_widened_grant_widens_the_tokens_that_are_out_at_once() {
 }
 
 #[tokio::test]
-async fn a_token_signed_by_another_issuer_in_our_name_is_refused() {
+async fn n16_a_token_signed_by_another_issuer_in_our_name_is_refused() {
     let world = world();
     world.grant().await;
     let forged = world.theirs.sign("at+jwt", &world.claims(OURS)).unwrap();
@@ -183,7 +184,7 @@ async fn a_token_signed_by_another_issuer_in_our_name_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_token_of_our_own_is_no_access_token() {
+async fn n16_an_id_token_of_our_own_is_no_access_token() {
     let world = world();
     world.grant().await;
     let wrong_type = world.ours.sign("JWT", &world.claims(OURS)).unwrap();
