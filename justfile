@@ -37,6 +37,11 @@ e2e *NAME:
     ./scripts/test --setup
     cargo test -p authchain-cli --test e2e {{NAME}}
 
+# Feeds a parser of stored bytes with whatever it has not seen yet: just fuzz import_file 60. Needs nightly and cargo-fuzz
+fuzz TARGET SECONDS="60":
+    mkdir -p target/fuzz/corpus/{{TARGET}}
+    cd crates/authchain-store && cargo +nightly fuzz run --target-dir ../../target/fuzz {{TARGET}} ../../target/fuzz/corpus/{{TARGET}} fuzz/inputs/{{TARGET}} -- -max_total_time={{SECONDS}} -max_len=4096
+
 # The pages as a browser shows them, into target/screenshots
 screenshots:
     just e2e browser

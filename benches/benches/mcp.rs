@@ -92,6 +92,7 @@ async fn issue(app: &App) -> Result<Vec<String>> {
             provider: ProviderId::google(),
             client: ClientId::new("bench")?,
             client_name: "bench".into(),
+            redirect_uri: None,
             scopes: scopes.clone(),
             resource: resource.clone(),
             created_at: now,

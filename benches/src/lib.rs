@@ -6,6 +6,7 @@
 #![allow(clippy::indexing_slicing, reason = "a benchmark that is wrong may stop")]
 
 pub mod cpu;
+pub mod flow;
 pub mod load;
 pub mod process;
 pub mod report;

@@ -66,7 +66,7 @@ async fn connection(port: u16, requests: Vec<Vec<u8>>, status: u16, until: Insta
 }
 
 /// One whole answer: its head and as much body as its `content-length` says, or a chunked one to its end.
-async fn read_answer<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+pub(crate) async fn read_answer<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
     let mut filled = 0;
     loop {
         let room = buffer.get_mut(filled..).context("the answer is too long")?;

@@ -30,10 +30,19 @@ impl Server {
     /// # Errors
     /// When it does not start.
     pub fn start(name: &str, extra: usize) -> Result<Self> {
+        Self::start_on(0, &[name], extra)
+    }
+
+    /// Starts this same program with `serve` and these arguments, on that core.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_on(core: u8, arguments: &[&str], extra: usize) -> Result<Self> {
         let mut child = Command::new("taskset")
-            .args(["-c", "0"])
+            .args(["-c", &core.to_string()])
             .arg(std::env::current_exe()?)
-            .args(["serve", name])
+            .arg("serve")
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .context("taskset (util-linux) puts the server on a core of its own")?;

@@ -196,9 +196,16 @@ async fn a_migration_moves_everything_and_says_so_of_each_account() {
 
     let (code, answer, _) = home.ask(SEALED, &["migrate", "--from", SEALED, "--to", "memory_with_backup"]).await;
     assert_eq!((code, &answer["status"]), (Some(0), &json!("same_files")));
-    for (from, to) in [(SEALED, SEALED), (SEALED, "memory_only"), ("memory_only", SEALED)] {
-        assert_eq!(home.ask(SEALED, &["migrate", "--from", from, "--to", to]).await.0, Some(2), "{from} to {to}");
+    for (from, to, why, fix) in [
+        (SEALED, SEALED, "nothing to move", ""),
+        (SEALED, "memory_only", "would be gone when this command ends", "credentials backup"),
+        ("memory_only", SEALED, "which no other process can read", "each person signs in once more"),
+    ] {
+        let (code, _, error) = home.ask(SEALED, &["migrate", "--from", from, "--to", to, "--delete-source"]).await;
+        assert_eq!(code, Some(2), "{from} to {to}: {error}");
+        assert!(error.contains(why) && error.contains(fix), "{from} to {to}: {error}");
     }
+    assert_eq!(home.ask(SEALED, &["verify"]).await.1["good"], 2, "and everything is where it was");
 }
 
 #[tokio::test]
@@ -296,6 +303,23 @@ async fn what_cannot_be_imported_says_what_to_do() {
     assert_eq!((code, &answer["files"][0]["result"]), (Some(1), &json!("failed")), "it is not written over");
     let replace = ["import", "in/token.json", "--user", ANN, "--replace", "--yes"];
     assert_eq!(home.ask(SEALED, &replace).await.1["files"][0]["result"], "replaced");
+}
+
+#[tokio::test]
+async fn the_usual_places_of_other_programs_are_looked_into_when_asked() {
+    let home = Home::new();
+    let (code, _, error) = home.ask(SEALED, &["import", "--discover"]).await;
+    assert_eq!(code, Some(3), "there is nothing yet: {error}");
+    fs::create_dir_all(home.path(".google_workspace_mcp/credentials")).unwrap();
+    home.write(".google_workspace_mcp/credentials/ann@example.com.json", &token("ann").to_string());
+    let (code, planned, _) = home.ask(SEALED, &["import", "--discover", "--dry-run"]).await;
+    assert_eq!((code, &planned["imported"]), (Some(0), &json!(1)));
+    let (code, _, error) = home.ask(SEALED, &["import", "--discover"]).await;
+    assert_eq!(code, Some(2), "nobody named it, so somebody is asked: {error}");
+    assert!(!home.path("data").exists());
+    let (code, taken, error) = home.ask(SEALED, &["import", "--discover", "--yes"]).await;
+    assert_eq!((code, &taken["files"][0]["account"]), (Some(0), &json!(ANN)), "{error}");
+    assert!(home.path(".google_workspace_mcp/credentials/ann@example.com.json").exists(), "the file stays");
 }
 
 /// A home in which ann has signed in through the stand-in.

@@ -87,3 +87,49 @@ async fn a_record_that_cannot_be_sealed_anew_is_named_and_the_others_are_done() 
     let (_, listed) = keys(home.path(), &data, &["list"]).await;
     assert_eq!((&listed["keys"][0]["credentials"], &listed["unreadable"]), (&1.into(), &1.into()), "Bob's is done");
 }
+
+/// A `secret-tool` that keeps its entry in a file beside it; the real one is tried with the stores.
+const SECRET_TOOL: &str = r#"#!/bin/sh
+entry=$(dirname "$0")/entry
+case "$1" in store) cat > "$entry" ;; lookup) [ -f "$entry" ] && cat "$entry" ;; esac
+"#;
+
+#[tokio::test]
+async fn keys_in_the_desktops_keyring_are_made_listed_changed_and_missed() {
+    let home = tempfile::tempdir().unwrap();
+    let (bin, data) = (home.path().join("bin"), home.path().join("data"));
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::write(bin.join("secret-tool"), SECRET_TOOL).unwrap();
+    std::fs::set_permissions(bin.join("secret-tool"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let keys = async |path: &str, args: &[&str]| {
+        let mut command = authchain(home.path());
+        command.arg("keys").args(args).arg("--data").arg(&data).arg("--json").env("PATH", path);
+        let Output { status, stdout, stderr } =
+            run(command.env("AUTHCHAIN__STORAGE__DESKTOP_KEYRING", "authchain")).await;
+        let said = String::from_utf8(if status.success() { stdout } else { stderr }).unwrap();
+        (status.code(), serde_json::from_str::<Value>(said.trim_end().lines().last().unwrap_or_default()).unwrap())
+    };
+    let (code, listed) = keys(&path, &["list"]).await;
+    assert_eq!(code, Some(0), "{listed}");
+    let old = listed["keys"][0]["id"].as_str().unwrap().to_owned();
+    assert!(!data.join(".auth_encryption_key").exists(), "no key lies in the folder");
+    let (code, rotated) = keys(&path, &["rotate"]).await;
+    assert_eq!((code, &rotated["retired"][0]), (Some(0), &old.as_str().into()), "{rotated}");
+    assert_eq!(keys(&path, &["reencrypt"]).await.0, Some(0));
+    let (code, planned) = keys(&path, &["retire", &old, "--dry-run"]).await;
+    assert!(code == Some(0) && planned["also_ends"].as_str().unwrap().contains("registered by hand"), "{planned}");
+    assert_eq!(keys(&path, &["retire", &old]).await.0, Some(0));
+    assert_eq!(std::fs::read_to_string(bin.join("entry")).unwrap().matches("# retired ").count(), 1);
+
+    std::fs::rename(bin.join("entry"), bin.join("elsewhere")).unwrap();
+    let (code, lost) = keys(&path, &["list"]).await;
+    let message = lost["error"]["message"].as_str().unwrap();
+    assert!(code == Some(8) && message.contains(rotated["primary"].as_str().unwrap()), "{lost}");
+    let (code, without) = keys(&home.path().join("nothing").display().to_string(), &["list"]).await;
+    let message = without["error"]["message"].as_str().unwrap();
+    assert!(
+        code == Some(6) && message.contains("libsecret-tools") && message.contains("storage.key_file"),
+        "{without}"
+    );
+}

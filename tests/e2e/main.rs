@@ -24,4 +24,5 @@ mod operator;
 mod program;
 mod registry;
 mod secrets;
+mod step_up;
 mod terminal;

@@ -16,7 +16,7 @@ struct Heard {
 
 /// A whole life of a sign-in with everything that can go wrong on the way, at the most talkative.
 #[tokio::test]
-async fn no_secret_is_in_any_log_page_error_or_file() {
+async fn n22_no_secret_is_in_any_log_page_error_or_file() {
     let google = StandIn::start(StandInOptions::default()).await.unwrap();
     // As JSON, because only that names where each line comes from.
     let server = Server::start(&google, &[("RUST_LOG", "trace"), ("AUTHCHAIN__LOG__FORMAT", "json")]).await;

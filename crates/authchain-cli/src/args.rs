@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// The accounts of the people who signed in here
     #[command(subcommand)]
     Accounts(Accounts),
+    /// The programs that connect: list, create, revoke
+    #[command(subcommand)]
+    Clients(Clients),
     /// The keys that seal what is stored: list, rotate, reencrypt, retire
     #[command(subcommand)]
     Keys(Keys),
@@ -173,6 +176,68 @@ impl Accounts {
         match self {
             Self::List(common) | Self::Validate(common) => common,
             Self::Link { common, .. } | Self::Switch { common, .. } | Self::Unlink { common, .. } => common,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Clients {
+    /// Lists the clients that were used, changed, ended or made by hand; a client that has only registered is stored nowhere
+    #[command(after_help = "Example:\n  authchain clients list --json")]
+    List(ClientsCommon),
+    /// Makes a client id to paste into a program that cannot register by itself
+    #[command(
+        after_help = "Examples:\n  authchain clients create --name Gemini --redirect-uri http://localhost:7777/oauth/callback\n  authchain clients create --name ChatGPT --confidential --redirect-uri https://chatgpt.com/connector/oauth/abc"
+    )]
+    Create(CreateClient),
+    /// Refuses a client from now on, and ends all sign-ins that it holds
+    #[command(after_help = "Example:\n  authchain clients revoke mZ3xQ0yPdc7K")]
+    Revoke {
+        /// The client, as `authchain clients list` calls it, or its whole id
+        #[arg(allow_hyphen_values = true)]
+        id: String,
+        #[command(flatten)]
+        common: ClientsCommon,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CreateClient {
+    /// What people read on the consent page
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Where answers go, exactly as the program names it; may be repeated
+    #[arg(long = "redirect-uri", value_name = "URI", required_unless_present = "device")]
+    pub(crate) redirect_uris: Vec<String>,
+    /// Makes a client without a secret, which is the default
+    #[arg(long, conflicts_with = "confidential")]
+    pub(crate) public: bool,
+    /// Makes a client with a secret
+    #[arg(long)]
+    pub(crate) confidential: bool,
+    /// Lets it ask from a device without a browser, too
+    #[arg(long)]
+    pub(crate) device: bool,
+    #[command(flatten)]
+    pub(crate) common: ClientsCommon,
+}
+
+/// What every `clients` command takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClientsCommon {
+    /// The folder of credentials, keys and state
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Prints the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Clients {
+    pub(crate) fn common(&self) -> &ClientsCommon {
+        match self {
+            Self::List(common) | Self::Revoke { common, .. } => common,
+            Self::Create(create) => &create.common,
         }
     }
 }
@@ -378,6 +443,7 @@ impl Args {
             Command::Demo(demo) => demo.json,
             Command::Login(login) => login.json,
             Command::Accounts(accounts) => accounts.common().json,
+            Command::Clients(clients) => clients.common().json,
             Command::Keys(keys) => keys.common().json,
             Command::Credentials(credentials) => credentials.common().json,
             Command::Token(Token::Mint(mint)) => mint.json,

@@ -30,6 +30,11 @@ const AT_ONCE: usize = 64;
 /// How often a person is told how far it has come, on a terminal and elsewhere.
 const TELL_EVERY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
+/// What nobody can count, for it is kept by those who use it and nowhere else.
+const ALSO_ENDS: &str = "Client ids that were made with it are unknown then: most clients register again by themselves, and \
+                         one that a person registered by hand needs a new id. Whoever is in the middle of a sign-in starts \
+                         again.";
+
 pub(crate) async fn run(mut sources: Sources, command: Keys, output: &Output) -> Result<(), Failure> {
     let common = command.common();
     if let Some(data) = &common.data {
@@ -135,7 +140,7 @@ async fn reencrypt(storage: &Storage, dry_run: bool, output: &Output) -> Result<
     let Some(primary) = storage.keyring.ids().first().copied() else {
         return Err(Failure::new(
             "the keyring holds no key",
-            "Look at storage.key_file, storage.keys and storage.key_command.",
+            "Look at storage.key_file, storage.keys, storage.key_command and storage.desktop_keyring.",
         ));
     };
     // Where credentials are not sealed, the server's signing keys still are.
@@ -237,8 +242,8 @@ async fn retire(storage: &Storage, id: KeyId, dry_run: bool, output: &Output) ->
         return match storage.keys_in_use().await?.needed_by(id) {
             Some(by) => Err(needed(&RetireError::Needed { id, by })),
             None => {
-                output
-                    .answer(&json!({ "status": "planned", "retire": id.to_string() }), format!("{id} can be retired."));
+                let answer = json!({ "status": "planned", "retire": id.to_string(), "also_ends": ALSO_ENDS });
+                output.answer(&answer, format!("{id} can be retired. {ALSO_ENDS}"));
                 Ok(())
             }
         };
@@ -247,8 +252,8 @@ async fn retire(storage: &Storage, id: KeyId, dry_run: bool, output: &Output) ->
         RetireError::Store(error) => unchangeable(error),
         other => needed(&other),
     })?;
-    output.answer(&json!({ "status": "retired", "id": id.to_string() }), format!("{id} is retired and gone."));
-    output.say("Client ids that were made with it are unknown now: their clients register again by themselves.");
+    let answer = json!({ "status": "retired", "id": id.to_string(), "also_ends": ALSO_ENDS });
+    output.answer(&answer, format!("{id} is retired and gone. {ALSO_ENDS}"));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod args;
+mod clients;
 mod config;
 mod credentials;
 mod demo;
@@ -47,6 +48,7 @@ async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Demo(demo) => demo::run(demo, output).await,
         Command::Login(login) => login::run(sources, login, output).await,
         Command::Accounts(command) => accounts::run(sources, command, output).await,
+        Command::Clients(command) => clients::run(sources, command, output).await,
         Command::Keys(command) => keys::run(sources, command, output).await,
         Command::Credentials(command) => credentials::run(sources, command, output).await,
         Command::Token(args::Token::Mint(mint)) => token::mint(sources, mint, output).await,

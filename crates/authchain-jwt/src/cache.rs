@@ -227,8 +227,8 @@ mod tests {
     fn a_token_that_was_inserted_is_found() {
         let (cache, _) = cache(10);
         cache.insert(&token(1), 1, Timestamp(2000));
-        assert_eq!(cache.get(&token(1)), Some(1));
-        assert_eq!(cache.get(&token(2)), None);
+        assert_eq!(cache.get(token(1)), Some(1));
+        assert_eq!(cache.get(token(2)), None);
     }
 
     #[test]
@@ -247,11 +247,11 @@ mod tests {
         let (cache, clock) = cache(10);
         cache.insert(&token(1), 1, Timestamp(1010));
         clock.set(Timestamp(1009));
-        assert_eq!(cache.get(&token(1)), Some(1));
+        assert_eq!(cache.get(token(1)), Some(1));
         clock.set(Timestamp(1010));
-        assert_eq!(cache.get(&token(1)), None);
+        assert_eq!(cache.get(token(1)), None);
         clock.set(Timestamp(1000));
-        assert_eq!(cache.get(&token(1)), None, "it is gone for good");
+        assert_eq!(cache.get(token(1)), None, "it is gone for good");
         cache.insert(&token(2), 2, Timestamp(1000));
         assert!(cache.is_empty());
     }
@@ -261,7 +261,7 @@ mod tests {
         let (cache, clock) = cache(10);
         cache.insert(&token(1), 1, Timestamp::NEVER);
         clock.advance(HOUR);
-        assert_eq!(cache.get(&token(1)), None);
+        assert_eq!(cache.get(token(1)), None);
     }
 
     #[test]
@@ -279,9 +279,9 @@ mod tests {
         cache.insert(&token(1), 1, Timestamp(2000));
         cache.insert(&token(2), 2, Timestamp(2000));
         cache.remove_where(|value| *value == 1);
-        assert_eq!((cache.get(&token(1)), cache.get(&token(2))), (None, Some(2)));
+        assert_eq!((cache.get(token(1)), cache.get(token(2))), (None, Some(2)));
         cache.clear();
-        assert_eq!(cache.get(&token(2)), None);
+        assert_eq!(cache.get(token(2)), None);
     }
 
     #[test]
@@ -290,9 +290,9 @@ mod tests {
         let ticket = cache.ticket();
         cache.remove_where(|value| *value == 1);
         cache.insert_since(ticket, &token(1), 1, Timestamp(2000));
-        assert_eq!(cache.get(&token(1)), None);
+        assert_eq!(cache.get(token(1)), None);
         cache.insert_since(cache.ticket(), &token(1), 1, Timestamp(2000));
-        assert_eq!(cache.get(&token(1)), Some(1));
+        assert_eq!(cache.get(token(1)), Some(1));
     }
 
     #[test]
@@ -304,14 +304,14 @@ mod tests {
                     for n in 0..2_000 {
                         let ticket = cache.ticket();
                         cache.insert_since(ticket, &token(n % 50), n % 50, Timestamp(2000));
-                        cache.get(&token(n % 50));
+                        cache.get(token(n % 50));
                     }
                 });
             }
             scope.spawn(|| (0..200).for_each(|_| cache.remove_where(|value| *value == 7)));
         });
         cache.remove_where(|value| *value == 7);
-        assert_eq!(cache.get(&token(7)), None);
+        assert_eq!(cache.get(token(7)), None);
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub(crate) enum What {
     Introspected,
     ClientCredentials,
     Assertion,
+    DeviceAsked,
+    DeviceCodeEntered,
+    DeviceRedeemed,
     Limited,
     ClientAuthentication,
     SessionOpened,
@@ -29,6 +32,9 @@ pub(crate) enum What {
     AccountUnlinked,
     AccountSwitched,
     GrantWidened,
+    /// A remembered consent let a request pass without a page.
+    ConsentRemembered,
+    AppRevoked,
 }
 
 impl What {
@@ -46,6 +52,9 @@ impl What {
             Self::Introspected => "token_introspected",
             Self::ClientCredentials => "client_credentials",
             Self::Assertion => "assertion_redeemed",
+            Self::DeviceAsked => "device_authorization_requested",
+            Self::DeviceCodeEntered => "device_code_entered",
+            Self::DeviceRedeemed => "device_code_redeemed",
             Self::Limited => "rate_limited",
             Self::ClientAuthentication => "client_authentication",
             Self::SessionOpened => "session_opened",
@@ -55,6 +64,8 @@ impl What {
             Self::AccountUnlinked => "account_unlinked",
             Self::AccountSwitched => "account_switched",
             Self::GrantWidened => "grant_widened",
+            Self::ConsentRemembered => "consent_remembered",
+            Self::AppRevoked => "app_revoked",
         }
     }
 }
@@ -65,13 +76,14 @@ pub(crate) struct Event<'a> {
     what: What,
     who: &'a str,
     account: &'a str,
+    client_name: &'a str,
     client: Option<&'a Client>,
     reference: &'a str,
 }
 
 impl<'a> Event<'a> {
     pub(crate) fn new(what: What) -> Self {
-        Self { what, who: "", account: "", client: None, reference: "" }
+        Self { what, who: "", account: "", client_name: "", client: None, reference: "" }
     }
 
     /// The person.
@@ -87,6 +99,11 @@ impl<'a> Event<'a> {
     /// The client.
     pub(crate) fn client(self, client: &'a Client) -> Self {
         Self { client: Some(client), ..self }
+    }
+
+    /// A client that is known by its name only.
+    pub(crate) fn named(self, client_name: &'a str) -> Self {
+        Self { client_name, ..self }
     }
 
     /// The number on the page that the person sees.
@@ -112,7 +129,7 @@ impl<'a> Event<'a> {
             who = self.who,
             account = self.account,
             client,
-            client_name = self.client.map_or("", |client| client.metadata.name()),
+            client_name = self.client.map_or(self.client_name, |client| client.metadata.name()),
             outcome,
             why,
             reference = self.reference,

@@ -53,6 +53,11 @@ impl OAuthError {
         Self { retry_after: Some(wait), ..self }
     }
 
+    /// Whether it is a failure of the server and no mistake of whoever asks.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     /// The sentence.
     pub(crate) fn into_description(self) -> Cow<'static, str> {
         self.description
@@ -152,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_is_ever_cached() {
+    fn n17_no_error_is_ever_cached() {
         let response = OAuthError::invalid_grant("x").into_response();
         assert_eq!(response.status(), 400);
         assert_eq!(response.headers()["cache-control"], "no-store");

@@ -12,6 +12,7 @@ use crate::{
     audit::{Event, What},
     clients::{self, Client},
     errors::{self, OAuthError},
+    limits::Caller,
     params::Params,
     server::Shared,
     token,
@@ -20,11 +21,12 @@ use crate::{
 /// `POST /oauth/introspect`.
 pub(crate) async fn endpoint(
     State(server): State<Arc<Shared>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, OAuthError> {
     let params = Params::body(&headers, &body)?;
-    let client = clients::authenticate(&server, &headers, &params).await?;
+    let client = clients::authenticate(&server, caller, &headers, &params).await?;
     if client.metadata.is_public() {
         Event::new(What::Introspected).client(&client).refused("a public client");
         return Err(OAuthError::invalid_client("only a client with a secret or a key may ask about tokens", false));

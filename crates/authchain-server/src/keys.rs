@@ -37,6 +37,7 @@ pub(crate) struct Keys {
     pub(crate) codes: SubKeys,
     pub(crate) refresh: SubKeys,
     pub(crate) forms: SubKeys,
+    pub(crate) user_codes: SubKeys,
 }
 
 impl Keys {
@@ -56,6 +57,7 @@ impl Keys {
             codes: of("server authorization code 1")?,
             refresh: of("server refresh token 1")?,
             forms: of("server form 1")?,
+            user_codes: of("server user code 1")?,
         })
     }
 }
@@ -96,6 +98,16 @@ impl SubKeys {
     /// The tag of some parts with the key for new things.
     pub(crate) fn tag(&self, parts: &[&[u8]]) -> Tag {
         self.all().first().map_or([0; 32], |key| tag(&key.key, parts))
+    }
+
+    /// The tags with each key, for what is looked up by its tag.
+    pub(crate) fn tags(&self, parts: &[&[u8]]) -> Vec<Tag> {
+        self.all().iter().map(|key| tag(&key.key, parts)).collect()
+    }
+
+    /// Whether there are other keys now, because another instance has made one.
+    pub(crate) fn look_again(&self) -> bool {
+        self.keyring.look_again()
     }
 
     /// The tag with the key of that id, or, where it is gone, with the key for new things.

@@ -15,6 +15,7 @@ mod authorize;
 mod browser;
 mod clients;
 pub mod config;
+mod device;
 mod discovery;
 mod errors;
 mod introspect;
@@ -34,8 +35,13 @@ mod ticket;
 mod token;
 mod upstream;
 
-pub use app::{App, Front, KeysInUse, McpEndpoint, RetireError, StartError, Storage, google_client, stop_signal};
-pub use clients::{ClientProof, RegisteredClient, Workload};
+pub use app::{
+    App, Front, KeysInUse, McpEndpoint, RetireError, StartError, Storage, clients as open_clients, google_client,
+    stop_signal,
+};
+pub use clients::{
+    ClientKind, ClientProof, ClientSummary, Clients, MadeClient, NewClient, RegisteredClient, RevokedClient, Workload,
+};
 pub use limits::{InvalidNetwork, LimitOptions, Network};
-pub use options::{AssertionIssuer, DocumentOptions, GrantOptions, Parts, ScopeWords, ServerOptions};
+pub use options::{AssertionIssuer, DocumentOptions, GrantOptions, Parts, RememberConsent, ScopeWords, ServerOptions};
 pub use server::AuthorizationServer;

@@ -8,6 +8,7 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     hash::Hash,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
@@ -16,11 +17,11 @@ use std::{
 
 use authchain::core::{Clock, Timestamp};
 use axum::{
-    extract::{ConnectInfo, Request, State},
+    extract::{ConnectInfo, FromRequestParts, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{Extensions, HeaderMap, StatusCode};
+use http::{Extensions, HeaderMap, StatusCode, request::Parts};
 
 use crate::{
     audit::{Event, What},
@@ -39,15 +40,28 @@ pub struct LimitOptions {
     /// Requests a minute to the token, revocation and introspection endpoints from one address: 600; 0 for no limit.
     pub tokens_by_address: u32,
     /// Such requests a minute of one client that proves itself: 3000; 0 for no limit. In the name of a public client anybody
-    /// could ask, so its share would be used up by others.
+    /// could ask, so its share would be used up by others: see [`LimitOptions::tokens_by_public_client`].
     pub tokens_by_client: u32,
+    /// Such requests a minute in the name of one public client from one address, so that one of them leaves something of
+    /// the address's share to the others: 300; 0 for no limit.
+    pub tokens_by_public_client: u32,
+    /// Codes of devices that are typed a minute from one address: 30; 0 for no limit. Loopback, which may be a proxy with
+    /// everybody behind it, has twenty times as many.
+    pub user_codes: u32,
     /// The proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
 }
 
 impl Default for LimitOptions {
     fn default() -> Self {
-        Self { registrations: 60, tokens_by_address: 600, tokens_by_client: 3000, trusted_proxies: Vec::new() }
+        Self {
+            registrations: 60,
+            tokens_by_address: 600,
+            tokens_by_client: 3000,
+            tokens_by_public_client: 300,
+            user_codes: 30,
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -180,6 +194,9 @@ pub(crate) struct Limits {
     registrations: Buckets<IpAddr>,
     by_address: Buckets<IpAddr>,
     by_client: Buckets<String>,
+    by_public_client: Buckets<(String, IpAddr)>,
+    user_codes: Buckets<IpAddr>,
+    user_codes_here: Buckets<()>,
     trusted_proxies: Vec<Network>,
 }
 
@@ -189,13 +206,57 @@ impl Limits {
             registrations: Buckets::new(options.registrations, clock.clone()),
             by_address: Buckets::new(options.tokens_by_address, clock.clone()),
             by_client: Buckets::new(options.tokens_by_client, clock.clone()),
+            by_public_client: Buckets::new(options.tokens_by_public_client, clock.clone()),
+            user_codes: Buckets::new(options.user_codes, clock.clone()),
+            user_codes_here: Buckets::new(options.user_codes.saturating_mul(20), clock.clone()),
             trusted_proxies: options.trusted_proxies.clone(),
         }
+    }
+
+    /// One more registration, by a person.
+    pub(crate) fn count_registration(&self, caller: Caller) -> Result<(), OAuthError> {
+        let Some(address) = caller.limited() else { return Ok(()) };
+        self.registrations.take(address).map_err(|wait| refuse("an address", wait))
     }
 
     /// One more request of a client that has proven itself.
     pub(crate) fn count_client(&self, id: &str) -> Result<(), OAuthError> {
         self.by_client.take(crate::keys::hashed(id)).map_err(|wait| refuse("a client", wait))
+    }
+
+    /// One more request in the name of a public client. Only the address that asks uses anything up: nobody can lock the
+    /// client out elsewhere.
+    pub(crate) fn count_public_client(&self, id: &str, caller: Caller) -> Result<(), OAuthError> {
+        let Some(address) = caller.limited() else { return Ok(()) };
+        let key = (crate::keys::hashed(id), address);
+        self.by_public_client.take(key).map_err(|wait| refuse("a public client from an address", wait))
+    }
+
+    /// One more code that was typed; otherwise after how long there may be one again.
+    pub(crate) fn count_user_code(&self, caller: Caller) -> Result<(), Duration> {
+        match caller.limited() {
+            Some(address) => self.user_codes.take(address),
+            None => self.user_codes_here.take(()),
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller(Option<IpAddr>);
+
+impl Caller {
+    /// The address that is counted; none for loopback.
+    fn limited(self) -> Option<IpAddr> {
+        self.0.filter(|address| !address.is_loopback()).map(neighbourhood)
+    }
+}
+
+impl FromRequestParts<Arc<Shared>> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Arc<Shared>) -> Result<Self, Infallible> {
+        Ok(Self(address_of(&parts.extensions, &parts.headers, &server.limits.trusted_proxies)))
     }
 }
 
@@ -210,9 +271,9 @@ pub(crate) async fn tokens(State(server): State<Arc<Shared>>, request: Request, 
 }
 
 async fn pass(buckets: &Buckets<IpAddr>, trusted: &[Network], request: Request, next: Next) -> Response {
-    if let Some(address) = address_of(request.extensions(), request.headers(), trusted)
-        && !address.is_loopback()
-        && let Err(wait) = buckets.take(neighbourhood(address))
+    let caller = Caller(address_of(request.extensions(), request.headers(), trusted));
+    if let Some(address) = caller.limited()
+        && let Err(wait) = buckets.take(address)
     {
         return refuse("an address", wait).into_response();
     }

@@ -52,6 +52,8 @@ pub struct ServerOptions {
     pub client_secret_life: Duration,
     /// How long a browser stays signed in to the pages of this server; 12 hours.
     pub browser_life: Duration,
+    /// Whose consent is remembered, and for how long; nobody's.
+    pub remember_consent: RememberConsent,
     /// Private-use schemes without a dot that editors are known to own. A public client may use any private-use scheme
     /// that is not dangerous; a confidential one only these and reverse-domain ones (RFC 8252, section 7.1).
     pub editor_schemes: Vec<String>,
@@ -67,6 +69,31 @@ pub struct ServerOptions {
     pub limits: LimitOptions,
     /// Lets the issuer be plain http on a host that is not loopback. For test networks only.
     pub allow_public_http: bool,
+}
+
+/// Whether a person who allowed a client something is asked again. Whatever is chosen, only requests that the person's own
+/// browser started pass without a page, and only in a browser that is signed in here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RememberConsent {
+    /// Every time.
+    #[default]
+    Never,
+    /// Weakens: not for this long, where nobody but the client can use the answer: it goes to an https address of the client,
+    /// or the client proves itself at the token endpoint (RFC 8252, section 8.6).
+    Proven(Duration),
+    /// Weakens further: not for this long, for any client. Another program on the person's computer can then get the same
+    /// access without a question, because it can use the client's id and take the answer.
+    All(Duration),
+}
+
+impl RememberConsent {
+    /// For how long; `None` where nothing is remembered.
+    pub fn life(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::Proven(life) | Self::All(life) => Some(life),
+        }
+    }
 }
 
 /// Client ID Metadata Documents (draft-ietf-oauth-client-id-metadata-document).
@@ -85,14 +112,30 @@ impl Default for DocumentOptions {
 }
 
 /// The grants beyond codes and refresh tokens. What is not switched on is not announced either.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct GrantOptions {
+    /// Clients without a browser let a person type a code on a page of ours (RFC 8628).
+    pub device_code: bool,
+    /// How long such a code is good; 15 minutes.
+    pub device_code_life: Duration,
     /// Clients of the configuration that are marked for it get tokens for themselves (RFC 6749, section 4.4).
     pub client_credentials: bool,
     /// Identity providers of organisations whose ID-JAGs are taken (enterprise-managed authorization).
     pub enterprise: Vec<AssertionIssuer>,
     /// Platforms whose tokens stand for the workloads that clients of the configuration name (RFC 7523, section 2.1).
     pub workloads: Vec<AssertionIssuer>,
+}
+
+impl Default for GrantOptions {
+    fn default() -> Self {
+        Self {
+            device_code: true,
+            device_code_life: Duration::from_secs(15 * 60),
+            client_credentials: false,
+            enterprise: Vec::new(),
+            workloads: Vec::new(),
+        }
+    }
 }
 
 impl GrantOptions {
@@ -133,6 +176,7 @@ impl ServerOptions {
             client_life: 90 * DAY,
             client_secret_life: DAY,
             browser_life: DAY / 2,
+            remember_consent: RememberConsent::default(),
             editor_schemes: ["cursor", "vscode", "vscode-insiders", "windsurf", "zed", "claude"].map(Into::into).into(),
             documents: DocumentOptions::default(),
             registered: Vec::new(),
@@ -178,6 +222,7 @@ impl ServerOptions {
             ("code_life", self.code_life, 10 * 60),
             ("refresh_grace", self.refresh_grace, self.access_token_life.as_secs()),
             ("transaction_life", self.transaction_life, 60 * 60),
+            ("device_code_life", self.grants.device_code_life, 60 * 60),
         ];
         for (name, value, most) in bounds {
             if value.as_secs() > most {
@@ -239,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_issuer_over_plain_http_is_refused_unless_it_was_asked_for() {
+    fn n21_a_public_issuer_over_plain_http_is_refused_unless_it_was_asked_for() {
         let mut public = options("http://host.example");
         assert!(public.check().is_err());
         public.allow_public_http = true;
@@ -247,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_and_https_need_no_permission() {
+    fn n21_loopback_and_https_need_no_permission() {
         for url in ["http://127.0.0.1:8002", "http://[::1]:8002", "http://localhost", "https://host.example/base"] {
             assert!(options(url).check().is_ok(), "{url}");
         }

@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn several_spellings_are_one_resource() {
+    fn n14_several_spellings_are_one_resource() {
         for same in [
             "https://mcp.example.com/mcp",
             "https://mcp.example.com/mcp/",
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn another_resource_is_foreign() {
+    fn n14_another_resource_is_foreign() {
         for other in [
             "https://mcp.example.com",
             "https://mcp.example.com/",
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn one_foreign_resource_among_several_is_foreign() {
+    fn n14_one_foreign_resource_among_several_is_foreign() {
         assert!(all_name(&mcp(), [].into_iter()));
         assert!(all_name(&mcp(), ["https://mcp.example.com/mcp", "https://mcp.example.com/mcp/"].into_iter()));
         assert!(!all_name(&mcp(), ["https://mcp.example.com/mcp", "https://other.example.com/"].into_iter()));

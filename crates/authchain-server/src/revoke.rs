@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use authchain::jwt::{Algorithm, Checked, ClaimNames, KeySource, TrustedIssuer, Verifier, VerifierOptions};
+use authchain::{
+    accounts::Account,
+    jwt::{Algorithm, Checked, ClaimNames, KeySource, TrustedIssuer, Verifier, VerifierOptions},
+};
 use axum::{
     body::Bytes,
     extract::State,
@@ -14,8 +17,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header::CACHE_CONTROL};
 use crate::{
     Parts, ServerOptions,
     audit::{Event, What},
+    authorize::remembered,
     clients,
     errors::OAuthError,
+    limits::Caller,
     params::Params,
     server::{Shared, Urls},
     token,
@@ -24,11 +29,12 @@ use crate::{
 /// `POST /oauth/revoke`. A token that is not known, or has ended, is as good as revoked: 200 (RFC 7009, section 2.2).
 pub(crate) async fn endpoint(
     State(server): State<Arc<Shared>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, OAuthError> {
     let params = Params::body(&headers, &body)?;
-    let client = clients::authenticate(&server, &headers, &params).await?;
+    let client = clients::authenticate(&server, caller, &headers, &params).await?;
     let presented = params.one("token")?.ok_or_else(|| OAuthError::invalid_request("token is missing"))?;
     // token_type_hint says where to look first; our two kinds cannot be confused, so there is no need for it.
     let event = Event::new(What::Revoked).client(&client);
@@ -60,6 +66,9 @@ pub(crate) async fn endpoint(
         if stored.value.client != client.id {
             return Err(foreign());
         }
+        // A person who signs out in the client expects to be asked when they sign in again.
+        let person = Account { provider: stored.value.provider.clone(), user: stored.value.user.clone() };
+        remembered::forget(&server, &person, &client.id).await?;
         server.parts.grants.end(&grant).await?;
         event.who(stored.value.email.as_str()).allowed();
     }

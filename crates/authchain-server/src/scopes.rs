@@ -1,6 +1,12 @@
-//! Which scopes a client gets: what it asked for, narrowed to what there is (RFC 6749, section 3.3).
+//! Which scopes a client gets: what it asked for, narrowed to what there is (RFC 6749, section 3.3) and to the services that
+//! the person chose.
 
-use authchain::core::Scopes;
+use std::collections::BTreeSet;
+
+use authchain::{
+    core::Scopes,
+    google::{catalogue, registry},
+};
 
 /// Scopes that say who a person is or keep them signed in; they open nothing at the provider's APIs.
 pub(crate) const IDENTITY: [&str; 4] = ["openid", "email", "profile", "offline_access"];
@@ -37,6 +43,36 @@ pub(crate) fn upstream(granted: &Scopes) -> Scopes {
 /// too, by its own words.
 pub(crate) fn after_sign_in(allowed: &Scopes, at_provider: &Scopes) -> Scopes {
     allowed.iter().filter(|scope| is_identity(scope) || at_provider.contains(scope)).collect()
+}
+
+/// The service that scopes belong to of which no service is known.
+pub(crate) const OTHER: &str = "other";
+
+/// The service whose API a scope opens, by its key in the catalogue. Identity scopes belong to none.
+pub(crate) fn service(scope: &str) -> Option<&'static str> {
+    if is_identity(scope) {
+        return None;
+    }
+    // By the whole scope: a word that happens to be the name of one of Google's scopes means something else.
+    let known = registry().describe(scope).filter(|known| known.url == scope);
+    let service = known.and_then(|known| catalogue().find(known.service()));
+    Some(service.map_or(OTHER, |service| service.key))
+}
+
+/// What people call a service; `None` for [`OTHER`].
+pub(crate) fn service_name(key: &str) -> Option<&'static str> {
+    catalogue().find(key).map(|service| service.name().trim_end_matches(" API"))
+}
+
+/// The services that these scopes open.
+pub(crate) fn services(scopes: &Scopes) -> BTreeSet<&'static str> {
+    scopes.iter().filter_map(service).collect()
+}
+
+/// The part of `scopes` that belongs to the services that a person chose. Who the person is stays in it: a client that is
+/// let in has to be told.
+pub(crate) fn of_services(scopes: &Scopes, chosen: &BTreeSet<&str>) -> Scopes {
+    scopes.iter().filter(|scope| service(scope).is_none_or(|service| chosen.contains(service))).collect()
 }
 
 /// The order in which scopes are announced: some clients ask for the whole list as it stands, so identity comes first,
@@ -94,6 +130,33 @@ mod tests {
     fn what_the_person_unticked_at_the_provider_is_not_granted() {
         let allowed = Scopes::from(format!("{DRIVE} {GMAIL} openid").as_str());
         assert_eq!(after_sign_in(&allowed, &Scopes::from(GMAIL)), Scopes::from(format!("{GMAIL} openid").as_str()));
+    }
+
+    #[test]
+    fn a_scope_belongs_to_the_service_that_it_opens() {
+        for (scope, key, name) in [
+            (DRIVE, "drive", Some("Google Drive")),
+            ("https://mail.google.com/", "gmail", Some("Gmail")),
+            ("https://www.googleapis.com/auth/contacts", "people", Some("Google Contacts")),
+            ("https://www.googleapis.com/auth/meetings.space.created", "meet", Some("Google Meet")),
+            ("https://www.googleapis.com/auth/admin.directory.user", "admin", Some("Google Workspace Admin")),
+            ("drive", OTHER, None),
+            ("repo", OTHER, None),
+        ] {
+            assert_eq!(service(scope), Some(key), "{scope}");
+            assert_eq!(service_name(key), name, "{scope}");
+        }
+        assert_eq!(service("openid"), None);
+    }
+
+    #[test]
+    fn choosing_services_only_ever_narrows() {
+        let asked = Scopes::from(format!("{DRIVE} {GMAIL} openid repo").as_str());
+        assert_eq!(services(&asked), BTreeSet::from(["drive", "gmail", OTHER]));
+        let chosen = |keys: &[&str]| of_services(&asked, &keys.iter().copied().collect()).to_string();
+        assert_eq!(chosen(&["drive"]), format!("{DRIVE} openid"));
+        assert_eq!(chosen(&["drive", "calendar"]), format!("{DRIVE} openid"));
+        assert_eq!(chosen(&[]), "openid");
     }
 
     #[test]

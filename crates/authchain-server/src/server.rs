@@ -14,7 +14,7 @@ use crate::{
     Parts, ServerOptions, authorize,
     browser::Cookies,
     clients::{self, Documents, PublishedKeys},
-    discovery, introspect,
+    device, discovery, introspect,
     keys::Keys,
     limits::{self, Limits},
     local,
@@ -85,6 +85,10 @@ pub(crate) mod path {
     pub(crate) const REGISTER: &str = "/oauth/register";
     pub(crate) const REGISTER_ALIAS: &str = "/register";
     pub(crate) const JWKS: &str = "/oauth/jwks";
+    pub(crate) const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
+    pub(crate) const DEVICE: &str = "/device";
+    pub(crate) const NEW_CLIENT: &str = "/oauth/clients/new";
+    pub(crate) const DEVICE_DECIDE: &str = "/device/decide";
     pub(crate) const STATUS: &str = "/oauth/status";
     pub(crate) const LOCAL: &str = "/auth";
     pub(crate) const LOCAL_START: &str = "/auth/start";
@@ -92,6 +96,7 @@ pub(crate) mod path {
     pub(crate) const SESSIONS: &str = "/auth/sessions";
     pub(crate) const ACCOUNTS: &str = "/auth/accounts";
     pub(crate) const ACTIVE_ACCOUNT: &str = "/auth/accounts/active";
+    pub(crate) const APPS: &str = "/auth/apps";
     pub(crate) const LINK: &str = "/auth/link";
     pub(crate) const SIGN_OUT: &str = "/auth/sign-out";
 }
@@ -159,14 +164,20 @@ impl AuthorizationServer {
 
     fn endpoints(&self) -> Router<Arc<Shared>> {
         let limited = Arc::clone(&self.shared);
-        let registration = Router::new()
+        let for_devices = self.shared.options.grants.device_code;
+        let mut registration = Router::new()
             .route(path::REGISTER, post(clients::register))
             .route(path::REGISTER_ALIAS, post(clients::register))
             .route(
                 &format!("{}/{{client_id}}", path::REGISTER),
                 get(clients::read).put(clients::update).delete(clients::delete),
-            )
-            .route_layer(middleware::from_fn_with_state(Arc::clone(&limited), limits::registrations));
+            );
+        if for_devices {
+            // As rare as a registration, and as good at filling a database.
+            registration = registration.route(path::DEVICE_AUTHORIZATION, post(device::authorization));
+        }
+        let registration =
+            registration.route_layer(middleware::from_fn_with_state(Arc::clone(&limited), limits::registrations));
         let tokens = Router::new()
             .route(path::TOKEN, post(token::endpoint))
             .route(path::REVOKE, post(revoke::endpoint))
@@ -177,7 +188,7 @@ impl AuthorizationServer {
             .route(path::JWKS, get(discovery::jwks))
             .route(path::STATUS, get(discovery::status))
             .layer(discovery::cors());
-        let for_people = Router::new()
+        let mut for_people = Router::new()
             .route(path::AUTHORIZE, get(authorize::page))
             .route(path::CONSENT, post(authorize::decide))
             .route(path::CALLBACK, get(upstream::oauth_callback))
@@ -188,6 +199,7 @@ impl AuthorizationServer {
             .route(path::SESSIONS, get(local::sessions).post(local::open_session))
             .route(&format!("{}/{{id}}", path::SESSIONS), delete(local::end_session))
             .route(&format!("{}/{{id}}/end", path::SESSIONS), post(local::end_session_form))
+            .route(path::NEW_CLIENT, get(local::new_client_page).post(local::make_client))
             .route(path::LINK, get(local::link_page))
             .route(path::ACCOUNTS, get(local::accounts).post(local::ask_for_link))
             .route(path::ACTIVE_ACCOUNT, post(local::switch_account))
@@ -196,7 +208,15 @@ impl AuthorizationServer {
                 &format!("{}/{{account}}/unlink", path::ACCOUNTS),
                 get(local::unlink_page).post(local::unlink_account_form),
             )
+            .route(path::APPS, get(local::apps))
+            .route(&format!("{}/{{id}}", path::APPS), delete(local::revoke_app))
+            .route(&format!("{}/{{id}}/revoke", path::APPS), get(local::revoke_app_page).post(local::revoke_app_form))
             .route(pages::STYLE_ROUTE, get(pages::style));
+        if for_devices {
+            for_people = for_people
+                .route(path::DEVICE, get(device::page).post(device::enter))
+                .route(path::DEVICE_DECIDE, post(device::decide));
+        }
         for_programs.merge(for_people).layer(DefaultBodyLimit::max(MAX_BODY))
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authorize::AuthorizeRequest,
+    device::DeviceRequest,
     keys::{base64url, from_base64url, hashed, random},
     server::Shared,
 };
@@ -25,6 +26,8 @@ const ASSOCIATED: &[u8] = b"authchain ticket 1";
 pub(crate) enum Purpose {
     /// A client asks for access.
     Authorize(AuthorizeRequest),
+    /// A device without a browser asks for access.
+    Device(DeviceRequest),
     /// A person signs in without a client.
     Local {
         /// Who is expected; anybody else is refused.
@@ -62,6 +65,7 @@ pub(crate) struct Ticket {
 
 /// A ticket as it goes out.
 pub(crate) struct Issued {
+    pub(crate) ticket: Ticket,
     /// For the hidden field.
     pub(crate) sealed: String,
     /// For `Set-Cookie`.
@@ -87,7 +91,7 @@ pub(crate) fn issue(server: &Shared, purpose: Purpose) -> Result<Issued, AuthErr
     let ticket = Ticket { id, browser: hashed(&secret), issued_at: server.parts.clock.now(), purpose };
     let text = serde_json::to_vec(&ticket).map_err(|e| broken(&e.to_string()))?;
     let sealed = server.parts.keyring.seal(ASSOCIATED, &text)?;
-    Ok(Issued { sealed: base64url(sealed), cookie })
+    Ok(Issued { sealed: base64url(sealed), ticket, cookie })
 }
 
 /// Opens a ticket that came back, if it came back from the browser that it was given to.

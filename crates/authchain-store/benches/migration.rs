@@ -8,7 +8,7 @@ use std::{path::Path, process::Command, time::Instant};
 
 use authchain_core::{CredentialKey, Expect, ProviderId, UserId};
 use authchain_store::{
-    StorageMode,
+    Encryption, StorageMode,
     migrate::{self, Options, Place},
     seal::Keyring,
 };
@@ -48,7 +48,7 @@ fn main() {
 }
 
 async fn fill(dir: &Path, keyring: &Keyring, records: u64) {
-    let place = Place::in_folder(StorageMode::FilePlaintext, dir, keyring).unwrap();
+    let place = Place::in_folder(StorageMode::FilePlaintext, dir, keyring, Encryption::AesGcm).unwrap();
     let put = |n| {
         let store = place.shared();
         async move {
@@ -62,8 +62,8 @@ async fn fill(dir: &Path, keyring: &Keyring, records: u64) {
 
 /// All that the command does between its start and its answer.
 async fn migrated(source: &Path, target: &Path, keyring: &Keyring, records: usize) {
-    let from = Place::in_folder(StorageMode::FilePlaintext, source, keyring).unwrap();
-    let to = Place::in_folder(StorageMode::FileEncrypted, target, keyring).unwrap();
+    let from = Place::in_folder(StorageMode::FilePlaintext, source, keyring, Encryption::AesGcm).unwrap();
+    let to = Place::in_folder(StorageMode::FileEncrypted, target, keyring, Encryption::AesGcm).unwrap();
     let plan = migrate::plan(&from, &to).await.unwrap();
     assert_eq!(plan.keys.len(), records);
     let report = migrate::run(&plan, &from, &to, Options::default(), |_| {}).await;

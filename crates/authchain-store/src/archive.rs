@@ -130,11 +130,21 @@ fn seal_into(
 pub fn read(
     path: &Path,
     keyring: &Keyring,
+    visit: impl FnMut(CredentialKey, Credential) -> Result<(), StoreError>,
+) -> Result<About, StoreError> {
+    let file = File::open(path).map_err(|e| private::unavailable("read", path, e))?;
+    open(BufReader::new(file), path, keyring, visit)
+}
+
+/// As [`read`], from wherever the bytes come; `path` is named in errors.
+pub(crate) fn open(
+    mut file: impl BufRead,
+    path: &Path,
+    keyring: &Keyring,
     mut visit: impl FnMut(CredentialKey, Credential) -> Result<(), StoreError>,
 ) -> Result<About, StoreError> {
     let unavailable = |e| private::unavailable("read", path, e);
     let corrupt = |why: &str| private::corrupt(path, why);
-    let mut file = BufReader::new(File::open(path).map_err(unavailable)?);
     let mut line = String::new();
     let read = (&mut file).take(LONGEST_LINE).read_line(&mut line);
     read.map_err(|e| {
@@ -190,4 +200,13 @@ fn associated(line: &str, number: usize, last: bool) -> Vec<u8> {
     bytes.extend(u64::try_from(number).unwrap_or(u64::MAX).to_be_bytes());
     bytes.push(u8::from(last));
     bytes
+}
+
+/// A backup of one chunk with this content, which says that there is one record in it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn of_content(keyring: &Keyring, content: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let line = format!("{FIRST_WORDS}{{\"id\":\"it\",\"created_at\":0,\"records\":1}}\n");
+    let sealed = keyring.seal(&associated(&line, 0, true), content)?;
+    let length = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
+    Ok([line.as_bytes(), &length.to_be_bytes(), &sealed].concat())
 }

@@ -81,7 +81,7 @@ const FIELDS: [&str; 10] = [
 /// Writes a credential.
 pub(crate) fn write(key: &CredentialKey, credential: &Credential) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     let mut extra = credential.extra.clone();
-    extra.retain(|field, _| !FIELDS.contains(&field.as_str()) || (field == "account" && credential.email.is_none()));
+    extra.retain(|field, _| !is_ours(field, credential.email.as_ref()));
     let file = File {
         r#type: "authorized_user",
         account: credential.email.as_ref().map(Email::as_str),
@@ -106,6 +106,28 @@ pub(crate) fn write(key: &CredentialKey, credential: &Credential) -> Result<Zero
     serde_json::to_writer(&mut *json, &file)
         .map_err(|e| StoreError::Unsupported(format!("a credential in JSON: {e}")))?;
     Ok(json)
+}
+
+/// Whether a field is one of those above, so that another program's of the same name goes. What stands in `account` and is
+/// no address is left to those who wrote it.
+fn is_ours(field: &str, email: Option<&Email>) -> bool {
+    FIELDS.contains(&field) && (field != "account" || email.is_some())
+}
+
+/// A credential of another program as it is once it was written and read: so that whoever compares the two finds the same.
+pub(crate) fn as_stored(mut credential: Credential) -> Credential {
+    let email = credential.email.as_ref();
+    // An address in `account` would be taken for the owner's.
+    credential.extra.retain(|field, value| {
+        !is_ours(field, email) && (field != "account" || value.as_str().is_none_or(|text| Email::new(text).is_err()))
+    });
+    credential.expires_at = credential.expires_at.map(|at| in_range(at.0));
+    credential
+}
+
+/// What lies outside of the time that Python can tell is at its beginning, or never comes.
+fn in_range(seconds: i64) -> Timestamp {
+    if seconds >= LAST_SECOND { Timestamp::NEVER } else { Timestamp(seconds.max(FIRST_SECOND)) }
 }
 
 /// Reads a credential; `path` is named in errors.
@@ -204,7 +226,7 @@ impl Fields<'_> {
                 Err(_) => return Err(self.wrong(field, "it is no time in ISO 8601")),
             },
         };
-        Ok(Some(if seconds >= LAST_SECOND { Timestamp::NEVER } else { Timestamp(seconds) }))
+        Ok(Some(in_range(seconds)))
     }
 }
 

@@ -44,13 +44,16 @@ impl BackupStore {
     /// Those of [`FileStore::open`].
     pub fn open_as(dir: &Path, form: FileForm) -> Result<Self, StoreError> {
         let memory = Memory::default();
-        let mirror = Arc::clone(&memory);
+        let (mirror, keyring) = (Arc::clone(&memory), form.keyring().cloned());
+        // What opens only together with a user's key must not stay open in memory when that key is taken away.
+        let is_split = move |key: &CredentialKey| keyring.as_ref().is_some_and(|keyring| keyring.is_split(&key.user));
+        let never_kept = is_split.clone();
         // The writing thread calls this in the order of its writes, so memory never falls back behind a file.
         let observer = Box::new(move |key: &CredentialKey, stored: Option<Versioned<Credential>>| {
             let mut memory = mirror.write().unwrap_or_else(PoisonError::into_inner);
             match stored {
-                Some(stored) => memory.insert(key.clone(), stored),
-                None => memory.remove(key),
+                Some(stored) if !never_kept(key) => memory.insert(key.clone(), stored),
+                _ => memory.remove(key),
             };
         });
         let files = FileStore::open_observed(dir, form, observer)?;
@@ -58,8 +61,8 @@ impl BackupStore {
         for key in files.list_now(&KeyFilter::default())? {
             let read = key.and_then(|key| Ok(files.read_now(&key)?.map(|stored| (key, stored))));
             match read {
-                Ok(Some((key, stored))) => drop(loaded.insert(key, stored)),
-                Ok(None) => {}
+                Ok(Some((key, stored))) if !is_split(&key) => drop(loaded.insert(key, stored)),
+                Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "a credential cannot be loaded"),
             }
         }

@@ -11,7 +11,7 @@ mod authorized_user;
 mod backup;
 pub mod export;
 mod file;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod import;
@@ -71,10 +71,7 @@ pub fn open_sealed(
     keyring: seal::Keyring,
     encryption: Encryption,
 ) -> Result<Option<Arc<dyn SealedRecords>>, StoreError> {
-    let form = match encryption {
-        Encryption::AesGcm => FileForm::Sealed(keyring),
-        Encryption::Fernet => FileForm::Fernet(keyring),
-    };
+    let form = FileForm::encrypted(encryption, keyring);
     Ok(match mode {
         StorageMode::FileEncrypted => Some(Arc::new(FileStore::open(dir, form)?)),
         StorageMode::MemoryWithBackup => Some(Arc::new(BackupStore::open_as(dir, form)?)),

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::{
     authorized_user::{self, AuthorizedUser},
     private::corrupt,
-    seal::{KeyId, Keyring, recipients},
+    seal::{self, Encryption, KeyId, Keyring, recipients},
 };
 
 /// The beginning of a sealed file.
@@ -37,6 +37,14 @@ const STORAGE_MODE: &str = "storage_mode";
 const VERSION_1: &[u8] = b"Z0FBQUFB";
 
 impl FileForm {
+    /// The form of a folder whose files are encrypted so.
+    pub fn encrypted(encryption: Encryption, keyring: Keyring) -> Self {
+        match encryption {
+            Encryption::AesGcm => Self::Sealed(keyring),
+            Encryption::Fernet => Self::Fernet(keyring),
+        }
+    }
+
     /// What the names of such files end in.
     pub(crate) const fn extension(&self) -> &'static str {
         match self {
@@ -53,11 +61,12 @@ impl FileForm {
         }
     }
 
-    /// The bytes of a credential's file.
+    /// The bytes of a credential's file. `before` is the envelope that they take the place of, where users' keys open that.
     pub(crate) fn encode(
         &self,
         key: &CredentialKey,
         credential: &Credential,
+        before: Option<&[u8]>,
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let keyring = match self {
             Self::Plaintext => return authorized_user::write(key, credential),
@@ -71,11 +80,21 @@ impl FileForm {
             }
         };
         let json = authorized_user::write(key, credential)?;
-        let mut file = FIRST_WORDS.to_vec();
-        serde_json::to_writer(&mut file, key).map_err(|e| StoreError::Unsupported(format!("a key in JSON: {e}")))?;
-        file.push(b'\n');
-        file.extend(keyring.seal(&associated(key), &json)?);
-        Ok(Zeroizing::new(file))
+        file(key, &keyring.seal_record(&key.user, &associated(key), &json, before)?)
+    }
+
+    /// The bytes of a file for the primary key, without opening what is sealed in it; `None` when they are so already, or are
+    /// none that this can be done with.
+    pub(crate) fn rewrap(
+        &self,
+        key: &CredentialKey,
+        bytes: &[u8],
+        path: &Path,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let (Some(keyring), Some((owner, envelope))) = (self.keyring(), split(bytes)) else { return Ok(None) };
+        belongs(owner_of(owner, path)?, key, path)?;
+        let rewrapped = keyring.rewrap(&associated(key), envelope, &path.display().to_string())?;
+        rewrapped.map(|envelope| file(key, &envelope)).transpose()
     }
 
     /// Reads a file that authchain named for `key`.
@@ -86,7 +105,8 @@ impl FileForm {
                 Some((owner, envelope)) => {
                     belongs(owner_of(owner, path)?, key, path)?;
                     let what = path.display().to_string();
-                    let json = open(keyring, |keyring| keyring.open(&associated(key), envelope, &what))?;
+                    let json =
+                        open(keyring, |keyring| keyring.open_record(&key.user, &associated(key), envelope, &what))?;
                     authorized_user::read(&json, path)?
                 }
                 None => self.version_1(bytes, path)?,
@@ -191,6 +211,21 @@ fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn owner_of(json: &[u8], path: &Path) -> Result<CredentialKey, StoreError> {
     serde_json::from_slice(json).map_err(|_| corrupt(path, "its first line is broken"))
+}
+
+/// The first line and the envelope, put together.
+fn file(key: &CredentialKey, envelope: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let mut file = FIRST_WORDS.to_vec();
+    serde_json::to_writer(&mut file, key).map_err(|e| StoreError::Unsupported(format!("a key in JSON: {e}")))?;
+    file.push(b'\n');
+    file.extend(envelope);
+    Ok(Zeroizing::new(file))
+}
+
+/// The envelope in a file, if it is one that a user's key opens.
+pub(crate) fn envelope_for_users(bytes: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let envelope = envelope_of(bytes).filter(|envelope| seal::has_users(envelope))?;
+    Some(Zeroizing::new(envelope.to_vec()))
 }
 
 /// The envelope in a sealed file.

@@ -18,6 +18,13 @@ pub trait SealedRecords: CredentialStore {
     /// As [`CredentialStore::get`].
     async fn sealed_with(&self, key: &CredentialKey) -> Result<Option<Vec<KeyId>>, StoreError>;
 
+    /// Seals a record for the primary key without opening what is in it, which may take a user's key, too. Whether there was
+    /// something to do; there is not where a key that is not at hand is the only one.
+    ///
+    /// # Errors
+    /// As [`CredentialStore::put`].
+    async fn rewrap(&self, key: &CredentialKey) -> Result<bool, StoreError>;
+
     /// Waits until every write that began before now, in any process, can be seen.
     ///
     /// # Errors
@@ -31,6 +38,10 @@ impl SealedRecords for FileStore {
         self.keys_of(key).await
     }
 
+    async fn rewrap(&self, key: &CredentialKey) -> Result<bool, StoreError> {
+        Self::rewrap(self, key).await
+    }
+
     async fn settle(&self) -> Result<(), StoreError> {
         Self::settle(self).await
     }
@@ -40,6 +51,10 @@ impl SealedRecords for FileStore {
 impl SealedRecords for BackupStore {
     async fn sealed_with(&self, key: &CredentialKey) -> Result<Option<Vec<KeyId>>, StoreError> {
         self.files().keys_of(key).await
+    }
+
+    async fn rewrap(&self, key: &CredentialKey) -> Result<bool, StoreError> {
+        self.files().rewrap(key).await
     }
 
     async fn settle(&self) -> Result<(), StoreError> {
@@ -117,7 +132,21 @@ pub async fn reseal(store: &dyn SealedRecords, key: &CredentialKey, primary: Key
             Some(ids) if ids == [primary] => return Ok(Resealed::Already),
             Some(_) => {}
         }
-        let Some(read) = store.get(key).await? else { return Ok(Resealed::Gone) };
+        let read = match store.get(key).await {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(Resealed::Gone),
+            // It opens only together with a user's key. The server's part of it can be changed all the same.
+            Err(error @ StoreError::WrongKey { .. }) => match store.rewrap(key).await {
+                Ok(true) => return Ok(Resealed::Done),
+                Ok(false) => return Err(error),
+                Err(conflict @ StoreError::Conflict { .. }) => {
+                    lost = Some(conflict);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
+            Err(error) => return Err(error),
+        };
         match store.put(key, &read.value, Expect::Version(read.version)).await {
             Ok(_) => return Ok(Resealed::Done),
             Err(error @ StoreError::Conflict { .. }) => lost = Some(error),

@@ -2,6 +2,7 @@
 //! Migration, import and restoring from a backup all go through here.
 
 use authchain_core::{Cause, Credential, CredentialKey, CredentialStore, Expect, StoreError, Versioned};
+use serde_json::{Map, Value};
 
 /// How often a credential is tried again that another writer changes at the same moment.
 const TRIES: usize = 8;
@@ -142,7 +143,7 @@ enum Likeness {
 /// The refresh token is what a credential is worth. With the same one, the state with the later access token is the
 /// newer one, and nothing that a person granted is lost with the other.
 fn compare(new: &Credential, stored: &Credential) -> Likeness {
-    if new == stored {
+    if is_same(new, stored) {
         return Likeness::Same;
     }
     let same_grant = new.refresh_token.is_some()
@@ -153,6 +154,34 @@ fn compare(new: &Credential, stored: &Credential) -> Likeness {
         (false, _) => Likeness::Another,
         (true, true) => Likeness::Newer,
         (true, false) => Likeness::Older,
+    }
+}
+
+/// Whether two credentials are one and the same.
+///
+/// A fraction among what other programs have put beside theirs may come back from JSON with its last bit changed.
+pub(crate) fn is_same(one: &Credential, other: &Credential) -> bool {
+    let without_extra = |credential: &Credential| Credential { extra: Map::new(), ..credential.clone() };
+    one == other
+        || (without_extra(one) == without_extra(other)
+            && one.extra.len() == other.extra.len()
+            && one.extra.iter().all(|(name, value)| other.extra.get(name).is_some_and(|there| is_alike(value, there))))
+}
+
+fn is_alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => match (one.as_f64(), other.as_f64()) {
+            (Some(a), Some(b)) if one.is_f64() && other.is_f64() => (a - b).abs() <= a.abs() * f64::EPSILON * 2.0,
+            _ => one == other,
+        },
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_alike(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, value)| other.get(name).is_some_and(|there| is_alike(value, there)))
+        }
+        _ => one == other,
     }
 }
 
@@ -196,6 +225,21 @@ mod tests {
         assert_eq!(store.get(&key).await.unwrap().unwrap().value, credential(0));
         assert_eq!(bring(&store, &key, &credential(4), Collision::Replace).await.unwrap(), Arrival::Replaced);
         assert_eq!(store.get(&key).await.unwrap().unwrap().value, credential(4));
+    }
+
+    #[test]
+    fn a_fraction_that_lost_its_last_bit_on_the_way_is_the_same_and_another_number_is_not() {
+        let with = |number: serde_json::Value| {
+            let mut credential = credential(0);
+            credential.extra.insert("more".into(), serde_json::json!({ "in": [number, "text"] }));
+            credential
+        };
+        let number = 2e43_f64;
+        assert!(is_same(&with(number.into()), &with(number.next_up().into())));
+        for other in [serde_json::json!(2.000_001e43), serde_json::json!(2), serde_json::json!(null)] {
+            assert!(!is_same(&with(number.into()), &with(other)));
+        }
+        assert!(!is_same(&with(2.into()), &credential(0)) && !is_same(&credential(0), &with(2.into())));
     }
 
     #[tokio::test]

@@ -62,7 +62,7 @@ async fn a_client_of_2025_03_26_lists_and_calls() {
 }
 
 #[tokio::test]
-async fn a_client_of_2025_06_18_lists_and_calls() {
+async fn m6_a_client_of_2025_06_18_lists_and_calls() {
     with_a_handshake("2025-06-18", true).await;
 }
 
@@ -82,7 +82,7 @@ fn modern(method: &str, mut params: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_client_of_2026_07_28_lists_and_calls_without_a_handshake() {
+async fn m6_a_client_of_2026_07_28_lists_and_calls_without_a_handshake() {
     let (demo, token) = signed_in().await;
     let http = Http::new();
     let send = |body: &Value, name: Option<&str>| {
@@ -115,7 +115,7 @@ async fn a_client_of_2026_07_28_lists_and_calls_without_a_handshake() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_token_is_challenged_in_every_version() {
+async fn n02_a_request_without_a_token_is_challenged_in_every_version() {
     let demo = Demo::start(&[]).await;
     for version in [None, Some("2025-06-18"), Some("2025-11-25"), Some("2026-07-28")] {
         let body = request("tools/list", json!({}));

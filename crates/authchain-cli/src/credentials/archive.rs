@@ -6,7 +6,7 @@ use authchain::{
     core::{AuthError, Clock, CredentialKey, StoreError, SystemClock},
     store::{
         archive::{self, About},
-        transfer::{self, Arrival, Collision, TransferError},
+        transfer::{self, Arrival, TransferError},
     },
 };
 use authchain_server::config::Config;
@@ -14,6 +14,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::{
+    args::Writing,
     confirm::confirm,
     export::exists,
     migrate::problem,
@@ -22,14 +23,6 @@ use super::{
     words,
 };
 use crate::{failure::Failure, output::Output};
-
-/// How to restore.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Options {
-    pub(super) replace: bool,
-    pub(super) dry_run: bool,
-    pub(super) yes: bool,
-}
 
 pub(super) async fn backup(config: &Config, file: &Path, output: &Output) -> Result<(), Failure> {
     let place = place::configured(config, IfMissing::Empty).await?;
@@ -65,7 +58,7 @@ pub(super) async fn backup(config: &Config, file: &Path, output: &Output) -> Res
     })
 }
 
-pub(super) async fn restore(config: &Config, file: &Path, options: Options, output: &Output) -> Result<(), Failure> {
+pub(super) async fn restore(config: &Config, file: &Path, options: Writing, output: &Output) -> Result<(), Failure> {
     if !file.is_file() {
         return Err(Failure::not_found(
             format!("there is no file {}", file.display()),
@@ -101,9 +94,8 @@ pub(super) async fn restore(config: &Config, file: &Path, options: Options, outp
     if options.replace && !options.dry_run {
         confirm("Other credentials that are stored for these accounts are written over.", options.yes)?;
     }
-    let missing = if options.dry_run { IfMissing::Empty } else { IfMissing::Create };
-    let place = place::configured(config, missing).await?;
-    let collision = if options.replace { Collision::Replace } else { Collision::Refuse };
+    let place = place::configured(config, options.if_missing()).await?;
+    let collision = options.collision();
     let (store, progress) = (place.store(), Progress::new("restored", records.len(), output));
     let bring = |(key, credential)| async move {
         let brought = match options.dry_run {
@@ -126,7 +118,7 @@ fn answer(
     about: &About,
     results: &[(CredentialKey, Result<Arrival, TransferError>)],
     place: &str,
-    options: Options,
+    options: Writing,
     output: &Output,
 ) -> Result<(), Failure> {
     let row = |(key, result): &(CredentialKey, Result<Arrival, TransferError>)| {

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use authchain::{
     core::{CredentialKey, Email, InvalidId, ProviderId, TokenGroup, UserId},
-    store::StorageMode,
+    store::{StorageMode, transfer::Collision},
 };
+
+use super::place::IfMissing;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Credentials {
@@ -75,15 +77,8 @@ pub(crate) enum Credentials {
     Restore {
         /// The file that `backup` wrote
         file: PathBuf,
-        /// Writes over other credentials that are stored for the same accounts
-        #[arg(long)]
-        replace: bool,
-        /// Says what would be done
-        #[arg(long)]
-        dry_run: bool,
-        /// Does not ask before it writes over anything
-        #[arg(long)]
-        yes: bool,
+        #[command(flatten)]
+        writing: Writing,
         #[command(flatten)]
         common: Common,
     },
@@ -98,6 +93,32 @@ pub(crate) struct Common {
     /// Prints the answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How to write what is brought into a store.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Writing {
+    /// Writes over other credentials that are stored for the same accounts
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Says what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Does not ask before it writes over anything
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+impl Writing {
+    /// What becomes of other credentials that are stored.
+    pub(crate) fn collision(self) -> Collision {
+        if self.replace { Collision::Replace } else { Collision::Refuse }
+    }
+
+    /// What becomes of a folder that is not there.
+    pub(crate) fn if_missing(self) -> IfMissing {
+        if self.dry_run { IfMissing::Empty } else { IfMissing::Create }
+    }
 }
 
 /// One credential.
@@ -144,15 +165,8 @@ pub(crate) struct Migrate {
     /// Removes them where they are, once all of them are verified where they should be
     #[arg(long)]
     pub(crate) delete_source: bool,
-    /// Writes over other credentials that are stored for the same accounts
-    #[arg(long)]
-    pub(crate) replace: bool,
-    /// Says what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Does not ask before it writes over anything
-    #[arg(long)]
-    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -160,8 +174,15 @@ pub(crate) struct Migrate {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     /// Files, or folders of them
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present_any = ["discover", "gateway"], value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Looks in the usual places of other programs, too, and asks before it takes anything
+    #[arg(long)]
+    pub(crate) discover: bool,
+    /// Looks into the database of a central gateway, too. DATABASE_URL says where it is, and AUTH_GATEWAY_ENCRYPTION_KEY,
+    /// AUTH_GATEWAY_ENCRYPTION_KEY_SALT and AUTH_GATEWAY_ROTATION_KEYS open it; --client-secrets is needed
+    #[arg(long)]
+    pub(crate) gateway: bool,
     /// Whose the credentials are that do not say so themselves
     #[arg(long, value_name = "EMAIL")]
     pub(crate) user: Option<Email>,
@@ -180,15 +201,8 @@ pub(crate) struct Import {
     /// Does not ask the provider whose a credential is that does not say so
     #[arg(long)]
     pub(crate) offline: bool,
-    /// Writes over other credentials that are stored for the same accounts
-    #[arg(long)]
-    pub(crate) replace: bool,
-    /// Says what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Does not ask before it writes over anything
-    #[arg(long)]
-    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
     #[command(flatten)]
     pub(crate) common: Common,
 }

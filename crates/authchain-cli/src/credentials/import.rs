@@ -1,5 +1,6 @@
 //! `import`: credentials of other programs into the store. First it says what it found, then it writes.
 
+mod elsewhere;
 mod whose;
 
 use std::path::Path;
@@ -9,7 +10,7 @@ use authchain::{
     store::{
         import::{self, Finding, Found, Means, Verdict},
         migrate::Place,
-        transfer::{self, Arrival, Collision, TransferError},
+        transfer::{self, Arrival, TransferError},
     },
 };
 use authchain_server::config::Config;
@@ -29,18 +30,26 @@ use crate::{
 
 pub(super) async fn run(config: &Config, args: &Import, output: &Output) -> Result<(), Failure> {
     let means = means(args)?;
-    let paths = args.paths.clone();
-    let mut findings = place::blocking(move || import::look(&paths, &means)).await?;
+    let mut paths = args.paths.clone();
+    if args.discover {
+        paths.extend(elsewhere::usual_places(&config.storage.directory, output));
+    }
+    let (looked_for, known) = (paths.clone(), means.clone());
+    let mut findings = place::blocking(move || import::look(&looked_for, &known)).await?;
+    if args.gateway {
+        findings.extend(elsewhere::in_gateway(&means).await?);
+    }
     whose::settle(config, args, &mut findings).await;
     say_findings(&findings, output);
 
-    if args.replace && !args.dry_run {
-        confirm("Other credentials that are stored for these accounts are written over.", args.yes)?;
-    }
-    let missing = if args.dry_run { IfMissing::Empty } else { IfMissing::Create };
     // A folder without a credential makes no store.
     let takes = findings.iter().any(|finding| matches!(finding.verdict, Verdict::Credential(_)));
-    let place = place::configured(config, if takes { missing } else { IfMissing::Empty }).await?;
+    if args.writing.replace && !args.writing.dry_run {
+        confirm("Other credentials that are stored for these accounts are written over.", args.writing.yes)?;
+    } else if args.discover && takes && !args.writing.dry_run {
+        confirm("The credentials that were found are taken; the files stay as they are.", args.writing.yes)?;
+    }
+    let place = place::configured(config, if takes { args.writing.if_missing() } else { IfMissing::Empty }).await?;
     let mut results = Vec::with_capacity(findings.len());
     for finding in &findings {
         results.push(match &finding.verdict {
@@ -85,8 +94,8 @@ fn key_of(found: &Found) -> Option<CredentialKey> {
 async fn bring(place: &Place, found: &Found, args: &Import) -> Brought {
     // A credential whose owner is asked for at the real run only, or none: nothing can be said of the store.
     let Some(key) = key_of(found) else { return Ok(Arrival::Written) };
-    let collision = if args.replace { Collision::Replace } else { Collision::Refuse };
-    if args.dry_run {
+    let collision = args.writing.collision();
+    if args.writing.dry_run {
         transfer::foresee(place.store(), &key, &found.credential, collision).await
     } else {
         transfer::bring(place.store(), &key, &found.credential, collision).await
@@ -149,7 +158,7 @@ fn answer(findings: &[Finding], results: &[Option<Brought>], place: &Place, args
     let files: Vec<Value> = findings.iter().zip(results).map(row).collect();
     let (taken, failed) = counts(findings, results);
     let value = json!({
-        "dry_run": args.dry_run,
+        "dry_run": args.writing.dry_run,
         "store": place.to_string(),
         "imported": taken,
         "not_imported": failed,
@@ -160,13 +169,15 @@ fn answer(findings: &[Finding], results: &[Option<Brought>], place: &Place, args
         let Verdict::Credential(found) = &finding.verdict else { continue };
         let key = key_of(found).map_or("an account that is asked for".into(), |key| key.to_string());
         match result {
-            Some(Ok(arrival)) if args.dry_run => lines.push(format!("{finding}: {key}: would be {}", arrival.as_str())),
+            Some(Ok(arrival)) if args.writing.dry_run => {
+                lines.push(format!("{finding}: {key}: would be {}", arrival.as_str()))
+            }
             Some(Ok(arrival)) => lines.push(format!("{finding}: {key}: {}", arrival_in_words(*arrival))),
             Some(Err(error)) => lines.push(format!("{finding}: {key}: FAILED: {}", problem(error))),
             None => {}
         }
     }
-    let verb = if args.dry_run { "would be imported into" } else { "are in" };
+    let verb = if args.writing.dry_run { "would be imported into" } else { "are in" };
     lines.push(format!("{taken} credentials {verb} {place}, {failed} are not."));
     output.answer(&value, lines.join("\n"));
 }

@@ -13,7 +13,7 @@ use super::{
     words,
 };
 use crate::{
-    failure::Failure,
+    failure::{Failure, with_causes},
     output::{Output, table},
 };
 
@@ -52,7 +52,7 @@ impl Content {
         let describe = |(key, error): &(Option<CredentialKey>, StoreError)| {
             let mut fields = key.as_ref().map(words::identity).unwrap_or_default();
             fields.insert("code".into(), json!(AuthError::from(error.clone()).code().as_str()));
-            fields.insert("why".into(), json!(error.to_string()));
+            fields.insert("why".into(), json!(with_causes(error)));
             Value::Object(fields)
         };
         self.broken.iter().map(describe).collect()
@@ -62,7 +62,7 @@ impl Content {
     fn verdict(&self) -> Result<(), Failure> {
         let Some((_, error)) = self.broken.first() else { return Ok(()) };
         let count = self.broken.len();
-        let message = if count == 1 { error.to_string() } else { format!("{count} records cannot be read") };
+        let message = if count == 1 { with_causes(error) } else { format!("{count} records cannot be read") };
         // Every record is wanted: whatever keeps one from opening, the integrity of the store is not given.
         Err(Failure::of(ErrorCode::Unreadable, message))
     }

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use authchain::{
-    core::CredentialKey,
+    core::{CredentialKey, ErrorCode},
     store::{
         StorageMode,
         migrate::{self, Options, Outcome, Place, Plan, Report, Step},
-        transfer::{self, Arrival, Collision, TransferError},
+        transfer::{self, Arrival, TransferError},
     },
 };
 use authchain_server::config::{Config, StorageSection};
@@ -21,7 +21,10 @@ use super::{
     progress::Progress,
     words,
 };
-use crate::{failure::Failure, output::Output};
+use crate::{
+    failure::{Failure, with_causes},
+    output::Output,
+};
 
 pub(super) async fn run(config: &Config, args: &Migrate, output: &Output) -> Result<(), Failure> {
     let folder = &config.storage.directory;
@@ -29,11 +32,11 @@ pub(super) async fn run(config: &Config, args: &Migrate, output: &Output) -> Res
     if args.from == args.to && target == folder {
         return Err(unconfigured(format!("--from and --to are both {}: there is nothing to move", args.from)));
     }
+    refuse_memory(args)?;
     let section =
         |mode, directory: &Path| StorageSection { mode, directory: directory.to_owned(), ..config.storage.clone() };
     let from = place::open(&section(args.from, folder), IfMissing::Empty).await?;
-    let missing = if args.dry_run { IfMissing::Empty } else { IfMissing::Create };
-    let to = place::open(&section(args.to, target), missing).await?;
+    let to = place::open(&section(args.to, target), args.writing.if_missing()).await?;
     if from.is_same_as(&to) {
         let answer = json!({ "status": "same_files", "from": from.to_string(), "to": to.to_string() });
         output
@@ -42,13 +45,13 @@ pub(super) async fn run(config: &Config, args: &Migrate, output: &Output) -> Res
     }
     let plan = migrate::plan(&from, &to).await?;
     say_plan(&plan, &from, &to, args, output);
-    if args.dry_run {
+    if args.writing.dry_run {
         return dry_run(&plan, &from, &to, args, output).await;
     }
-    if args.replace && plan.in_target > 0 {
-        confirm(&format!("Up to {} credentials in {to} may be written over.", plan.in_target), args.yes)?;
+    if args.writing.replace && plan.in_target > 0 {
+        confirm(&format!("Up to {} credentials in {to} may be written over.", plan.in_target), args.writing.yes)?;
     }
-    let options = Options { delete_source: args.delete_source, collision: collision(args) };
+    let options = Options { delete_source: args.delete_source, collision: args.writing.collision() };
     let copied = Progress::new("copied", plan.keys.len(), output);
     let removed = Progress::new("removed", plan.keys.len(), output);
     let progress = |step| match step {
@@ -66,8 +69,26 @@ pub(super) async fn run(config: &Config, args: &Migrate, output: &Output) -> Res
     verdict(&plan, &report)
 }
 
-fn collision(args: &Migrate) -> Collision {
-    if args.replace { Collision::Replace } else { Collision::Refuse }
+/// What is in the memory of a server no other process reaches, and what this process would keep there ends with it: a
+/// migration would find nothing, or lose everything.
+fn refuse_memory(args: &Migrate) -> Result<(), Failure> {
+    let memory = StorageMode::MemoryOnly;
+    let (why, fix) = if args.from == memory {
+        (
+            "what a server keeps with memory_only is in its own memory, which no other process can read",
+            "Set storage.mode to one that keeps credentials (file_encrypted) and start the server again: each person signs \
+             in once more, and from then on it is kept. memory_with_backup reads from memory and keeps a sealed file as well.",
+        )
+    } else if args.to == memory {
+        (
+            "what is moved to memory_only would be gone when this command ends",
+            "Nothing has to be moved: set storage.mode = \"memory_only\", and people sign in again. What is stored stays as \
+             it is; to keep a copy, `authchain credentials backup`, and to remove it, `authchain credentials delete`.",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Failure::of(ErrorCode::Configuration, why).fix(fix))
 }
 
 fn say_plan(plan: &Plan, from: &Place, to: &Place, args: &Migrate, output: &Output) {
@@ -96,7 +117,7 @@ async fn dry_run(plan: &Plan, from: &Place, to: &Place, args: &Migrate, output: 
         let key = key.clone();
         async move {
             let foreseen = match from.store().get(&key).await {
-                Ok(Some(found)) => transfer::foresee(to.store(), &key, &found.value, collision(args)).await,
+                Ok(Some(found)) => transfer::foresee(to.store(), &key, &found.value, args.writing.collision()).await,
                 Ok(None) => Ok(Arrival::AlreadyThere),
                 Err(error) => Err(error.into()),
             };
@@ -138,7 +159,7 @@ fn row(key: &CredentialKey, result: Result<&str, &TransferError>) -> Value {
 pub(super) fn problem(error: &TransferError) -> String {
     match error {
         TransferError::Occupied(_) => format!("{error}; it stays, unless --replace says otherwise"),
-        other => other.to_string(),
+        other => with_causes(other),
     }
 }
 
@@ -167,7 +188,9 @@ fn answer(plan: &Plan, report: &Report, from: &Place, to: &Place, output: &Outpu
             Outcome::Failed(error) => lines.push(format!("{key}: FAILED: {}", problem(error))),
         }
     }
-    lines.extend(report.not_removed.iter().map(|(key, error)| format!("{key}: still in the source: {error}")));
+    lines.extend(
+        report.not_removed.iter().map(|(key, error)| format!("{key}: still in the source: {}", with_causes(error))),
+    );
     let failed = report.failures().count();
     let arrived = report.outcomes.len() - failed;
     let removed = report.removed;

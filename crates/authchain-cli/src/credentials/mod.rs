@@ -32,8 +32,6 @@ pub(crate) async fn run(mut sources: Sources, command: Credentials, output: &Out
         Credentials::Import(args) => import::run(&config, &args, output).await,
         Credentials::Export(args) => export::run(&config, &args, output).await,
         Credentials::Backup { file, .. } => archive::backup(&config, &file, output).await,
-        Credentials::Restore { file, replace, dry_run, yes, .. } => {
-            archive::restore(&config, &file, archive::Options { replace, dry_run, yes }, output).await
-        }
+        Credentials::Restore { file, writing, .. } => archive::restore(&config, &file, writing, output).await,
     }
 }

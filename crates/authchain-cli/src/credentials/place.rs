@@ -8,7 +8,7 @@ use std::{
 use authchain::{
     core::{AuthError, Cause, ErrorCode, StoreError, SystemClock},
     store::{
-        Encryption, FileForm, MemoryStore, StorageMode,
+        MemoryStore, StorageMode,
         migrate::{Place, PlaceError},
         seal::Keyring,
     },
@@ -22,7 +22,7 @@ use crate::failure::Failure;
 
 /// Whether a folder that is not there is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IfMissing {
+pub(crate) enum IfMissing {
     Create,
     /// It counts as empty, and nothing is written.
     Empty,
@@ -54,13 +54,7 @@ pub(super) async fn open(section: &StorageSection, missing: IfMissing) -> Result
         }
         _ => {
             let (dir, encryption, keyring) = (dir.clone(), section.encryption, keyring(section).await?);
-            let open = move || match (mode, encryption) {
-                (StorageMode::FileEncrypted | StorageMode::MemoryWithBackup, Encryption::Fernet) => {
-                    Ok(Place::with_form(mode, &dir, FileForm::Fernet(keyring))?)
-                }
-                _ => Place::in_folder(mode, &dir, &keyring),
-            };
-            match blocking(open).await? {
+            match blocking(move || Place::in_folder(mode, &dir, &keyring, encryption)).await? {
                 Ok(place) => Ok(place),
                 Err(PlaceError::Store(error)) => Err(error.into()),
                 Err(error) => Err(Failure::of(ErrorCode::Configuration, error)),
@@ -79,17 +73,7 @@ async fn keyring(section: &StorageSection) -> Result<Keyring, Failure> {
 
 /// The keys that something is sealed with which is no record; made at first use.
 pub(super) async fn sealing_keys(section: &StorageSection) -> Result<Keyring, Failure> {
-    let section = section.clone();
-    let opened = blocking(move || {
-        if !section.keys.is_empty() {
-            return Keyring::from_keys(&section.keys, "storage.keys");
-        }
-        if let Some(command) = &section.key_command {
-            return Keyring::from_command(command);
-        }
-        Keyring::open_or_create(&key_file(&section))
-    });
-    Ok(opened.await??)
+    Ok(Storage::keyring(section).await?)
 }
 
 /// Where the keys are, unless they come from the configuration or from a command.
@@ -99,7 +83,10 @@ pub(super) fn key_file(section: &StorageSection) -> PathBuf {
 
 /// Whether there are keys already.
 pub(super) fn has_keys(section: &StorageSection) -> bool {
-    !section.keys.is_empty() || section.key_command.is_some() || key_file(section).exists()
+    !section.keys.is_empty()
+        || section.key_command.is_some()
+        || section.desktop_keyring.is_some()
+        || key_file(section).exists()
 }
 
 /// Does something where blocking is allowed.

@@ -63,6 +63,9 @@ pub(super) async fn delete(config: &Config, which: &Which, yes: bool, output: &O
     answer.insert("deleted".into(), json!(deleted));
     answer.insert("ended_at_provider".into(), json!(false));
     output.answer(&answer.into(), format!("{key}: deleted here. To end the grant as well, `revoke` does both."));
+    output.say(
+        "A server that runs may hold an access token of it for an hour at most; start it again to end that at once.",
+    );
     Ok(())
 }
 

@@ -26,7 +26,7 @@ fn with_header(header: &Value) -> &'static str {
 }
 
 #[test]
-fn a_token_without_signature_is_refused_however_none_is_spelt() {
+fn n16_a_token_without_signature_is_refused_however_none_is_spelt() {
     let keys = SigningKeys::generate(Algorithm::RS256).unwrap();
     for none in ["none", "None", "NONE", "nOnE", ""] {
         for signature in ["", "AAAA"] {
@@ -38,7 +38,7 @@ fn a_token_without_signature_is_refused_however_none_is_spelt() {
 }
 
 #[test]
-fn algorithm_confusion_an_hmac_with_the_public_key_as_secret_is_refused() {
+fn n16_algorithm_confusion_an_hmac_with_the_public_key_as_secret_is_refused() {
     authchain_jwt::install_crypto();
     for algorithm in Algorithm::ALL {
         let keys = SigningKeys::generate(*algorithm).unwrap();
@@ -54,7 +54,7 @@ fn algorithm_confusion_an_hmac_with_the_public_key_as_secret_is_refused() {
 }
 
 #[test]
-fn algorithm_confusion_an_algorithm_other_than_the_keys_own_is_refused() {
+fn n16_algorithm_confusion_an_algorithm_other_than_the_keys_own_is_refused() {
     let keys = SigningKeys::generate(Algorithm::RS256).unwrap();
     let token = keys.sign("JWT", &claims()).unwrap();
     for other in ["ES256", "EdDSA", "RS384", "RS512", "PS256", "HS256"] {
@@ -75,7 +75,7 @@ fn an_algorithm_that_the_issuer_does_not_use_is_refused_even_with_a_good_signatu
 }
 
 #[test]
-fn kid_injection_a_key_id_is_a_look_up_key_and_nothing_else() {
+fn n16_kid_injection_a_key_id_is_a_look_up_key_and_nothing_else() {
     for kid in [
         "../../../../dev/null",
         "/etc/passwd",
@@ -95,7 +95,7 @@ fn kid_injection_a_key_id_is_a_look_up_key_and_nothing_else() {
 }
 
 #[test]
-fn jku_injection_a_header_that_brings_or_names_its_own_key_is_refused() {
+fn n16_jku_injection_a_header_that_brings_or_names_its_own_key_is_refused() {
     let mallory = SigningKeys::generate(Algorithm::EdDSA).unwrap();
     let trusted = SigningKeys::generate(Algorithm::EdDSA).unwrap();
     for (name, value) in [
@@ -123,7 +123,7 @@ fn a_critical_extension_is_refused() {
 }
 
 #[test]
-fn another_issuers_token_is_refused() {
+fn n16_another_issuers_token_is_refused() {
     for other in
         ["https://evil.example", "https://issuer.example/", "HTTPS://issuer.example", "https://issuer.example.evil"]
     {
@@ -149,7 +149,7 @@ fn a_trusted_issuers_name_with_another_trusted_issuers_key_is_refused() {
 }
 
 #[test]
-fn another_resources_token_is_refused() {
+fn n16_another_resources_token_is_refused() {
     for other in [json!("https://other.example/mcp"), json!(["https://other.example"]), json!([]), json!(null)] {
         assert_eq!(signed(&claims_with("aud", other.clone())), "the token is meant for another audience", "{other}");
     }
@@ -160,7 +160,7 @@ fn another_resources_token_is_refused() {
 }
 
 #[test]
-fn a_token_of_another_type_is_refused() {
+fn n16_a_token_of_another_type_is_refused() {
     let keys = SigningKeys::generate(Algorithm::EdDSA).unwrap();
     for (typ, reason) in [
         ("JWT", "verified"),
@@ -175,20 +175,20 @@ fn a_token_of_another_type_is_refused() {
 }
 
 #[test]
-fn an_expired_token_is_refused() {
+fn n16_an_expired_token_is_refused() {
     assert_eq!(signed(&claims_with("exp", json!(NOW.0 - 60))), "the token has expired");
     assert_eq!(signed(&claims_with("exp", json!(NOW.0 - 59))), "verified");
 }
 
 #[test]
-fn a_token_that_is_not_valid_yet_is_refused() {
+fn n16_a_token_that_is_not_valid_yet_is_refused() {
     assert_eq!(signed(&claims_with("nbf", json!(NOW.0 + 61))), "the token is not valid yet");
     assert_eq!(signed(&claims_with("nbf", json!(NOW.0 + 60))), "verified");
     assert_eq!(signed(&claims_with("iat", json!(NOW.0 + 61))), "the token was issued in the future");
 }
 
 #[test]
-fn a_token_without_expiry_is_refused() {
+fn n16_a_token_without_expiry_is_refused() {
     let mut eternal = claims();
     eternal.as_object_mut().unwrap().remove("exp");
     assert_eq!(signed(&eternal), "the token has no expiry");

@@ -10,8 +10,8 @@ use tracing::warn;
 
 use super::StartError;
 use crate::{
-    AssertionIssuer, ClientProof, GrantOptions, LimitOptions, RegisteredClient, Workload,
-    config::{AssertionIssuerSection, Config, ConfigError, RegisteredSection},
+    AssertionIssuer, ClientProof, GrantOptions, LimitOptions, RegisteredClient, RememberConsent, Workload,
+    config::{AssertionIssuerSection, Config, ConfigError, RegisteredSection, RememberedFor},
 };
 
 const REGISTERED: &str = "clients.registered";
@@ -22,6 +22,18 @@ pub(super) fn registered(config: &Config) -> Result<Vec<RegisteredClient>, Start
         warn!("clients.documents_on_loopback is on: documents of clients are fetched from this machine, too");
     }
     config.clients.registered.iter().map(|section| client(config, section)).collect()
+}
+
+/// Whose consent is remembered.
+pub(super) fn remember_consent(config: &Config) -> RememberConsent {
+    let life = config.consent.remember_for;
+    let (remember, whose) = match config.consent.remember {
+        RememberedFor::Never => return RememberConsent::Never,
+        RememberedFor::Proven => (RememberConsent::Proven(life), "of clients that nobody else can pass for"),
+        RememberedFor::All => (RememberConsent::All(life), "of all clients"),
+    };
+    warn!("consent.remember is on: people are not asked again about requests {whose} that their own browser starts");
+    remember
 }
 
 fn client(config: &Config, section: &RegisteredSection) -> Result<RegisteredClient, StartError> {
@@ -45,6 +57,7 @@ fn client(config: &Config, section: &RegisteredSection) -> Result<RegisteredClie
     }
     Ok(RegisteredClient {
         proof: proof(section)?,
+        device_code: section.device_code,
         client_credentials: section.client_credentials,
         scopes,
         introspection: section.introspection,
@@ -84,6 +97,8 @@ fn wrong(section: &RegisteredSection, why: &str) -> StartError {
 pub(super) fn grants(config: &Config, clock: &Arc<dyn Clock>) -> Result<GrantOptions, StartError> {
     let section = &config.grants;
     Ok(GrantOptions {
+        device_code: section.device_code,
+        device_code_life: section.device_code_life,
         client_credentials: section.client_credentials,
         enterprise: issuers(&section.enterprise_issuers, clock)?,
         workloads: issuers(&section.workload_issuers, clock)?,
@@ -111,6 +126,8 @@ pub(super) fn limits(config: &Config) -> LimitOptions {
         registrations: section.registrations_per_minute,
         tokens_by_address: section.token_requests_per_minute,
         tokens_by_client: section.client_token_requests_per_minute,
+        tokens_by_public_client: section.public_client_token_requests_per_minute,
+        user_codes: section.device_codes_per_minute,
         trusted_proxies: section.trusted_proxies.clone(),
     }
 }
@@ -131,6 +148,22 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let clients = registered(&config).map_err(|e| e.to_string())?;
         Ok((clients, grants(&config, &clock).map_err(|e| e.to_string())?, limits(&config)))
+    }
+
+    #[test]
+    fn n10_consent_is_remembered_only_where_the_configuration_says_so() {
+        let day = std::time::Duration::from_secs(24 * 60 * 60);
+        let of = |settings: &[(&str, &str)]| {
+            let sources =
+                settings.iter().fold(Sources::new(), |sources, (key, value)| sources.set(key, value, "--test"));
+            sources.load().map(|config| remember_consent(&config)).map_err(|error| error.key)
+        };
+        assert_eq!(of(&[]), Ok(RememberConsent::Never));
+        assert_eq!(of(&[("consent.remember", "proven")]), Ok(RememberConsent::Proven(30 * day)));
+        let week = ("consent.remember_for", "7d");
+        assert_eq!(of(&[("consent.remember", "all"), week]), Ok(RememberConsent::All(7 * day)));
+        assert_eq!(of(&[week]), Ok(RememberConsent::Never));
+        assert_eq!(of(&[("consent.remember", "yes")]), Err(Some("consent.remember".into())));
     }
 
     #[test]

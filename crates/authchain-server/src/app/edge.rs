@@ -51,12 +51,21 @@ pub struct Front<M> {
 struct Own {
     host: String,
     mcp_path: String,
+    at_root: bool,
+}
+
+/// Where the MCP endpoint is.
+pub(super) struct Paths<'a> {
+    /// Its path.
+    pub(super) mcp: &'a str,
+    /// Whether it is at `/`, too.
+    pub(super) at_root: bool,
 }
 
 impl<M: McpEndpoint> Front<M> {
-    pub(super) fn new(public_url: &Url, mcp_path: &str, mcp: M, layer: &AuthLayer, rest: Router) -> Self {
+    pub(super) fn new(public_url: &Url, paths: Paths<'_>, mcp: M, layer: &AuthLayer, rest: Router) -> Self {
         let host = public_url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let own = Own { host, mcp_path: mcp_path.trim_end_matches('/').to_owned() };
+        let own = Own { host, mcp_path: paths.mcp.trim_end_matches('/').to_owned(), at_root: paths.at_root };
         Self { own: Arc::new(own), mcp: layer.layer(mcp), rest }
     }
 }
@@ -65,6 +74,7 @@ impl Own {
     /// With and without a slash at the end: a redirect would lose the token in some clients.
     fn is_mcp(&self, path: &str) -> bool {
         path.strip_prefix(&*self.mcp_path).is_some_and(|rest| rest.is_empty() || rest == "/")
+            || (self.at_root && path == "/")
     }
 
     /// Whether a request was meant for this server, and not for a foreign name that resolves to this machine (DNS
@@ -110,6 +120,9 @@ impl<M: McpEndpoint> Service<Request> for Front<M> {
             return FrontFuture::Done { response: Some(misdirected()) };
         }
         if !self.own.is_mcp(request.uri().path()) {
+            if request.uri().path() == "/" {
+                return FrontFuture::Done { response: Some(nothing_at_root(&self.own.mcp_path)) };
+            }
             return FrontFuture::Rest { future: self.rest.call(request) };
         }
         let from_a_page = request.headers().contains_key(header::ORIGIN);
@@ -181,6 +194,13 @@ fn preflight() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
+/// Clients try the root of a host, and people open it. Not a 404, which some take for "no such server", and no redirect,
+/// which loses the token (RFC 9110, section 15.5.6: no method is allowed).
+fn nothing_at_root(mcp_path: &str) -> Response {
+    let words = format!("This is an MCP server. Its endpoint is {mcp_path}; people sign in at /auth.\n");
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "")], words).into_response()
+}
+
 /// RFC 9110, section 15.5.20.
 fn misdirected() -> Response {
     (StatusCode::MISDIRECTED_REQUEST, "This server is not meant by that Host; see server.public_url.\n").into_response()
@@ -214,7 +234,7 @@ mod tests {
     use super::*;
 
     fn own() -> Own {
-        Own { host: "mcp.example.com".into(), mcp_path: "/mcp".into() }
+        Own { host: "mcp.example.com".into(), mcp_path: "/mcp".into(), at_root: false }
     }
 
     fn served(host: &str) -> bool {
@@ -222,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn our_own_name_and_loopback_are_served() {
+    fn n20_our_own_name_and_loopback_are_served() {
         for host in ["mcp.example.com", "MCP.example.com:443", "localhost:8002", "127.0.0.1", "[::1]:8002", "[::1]"] {
             assert!(served(host), "{host}");
         }
     }
 
     #[test]
-    fn a_foreign_name_that_points_here_is_not() {
+    fn n20_a_foreign_name_that_points_here_is_not() {
         for host in [
             "evil.example",
             "mcp.example.com.evil.example",
@@ -247,9 +267,17 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_is_its_path_with_and_without_a_slash() {
+    fn m1_the_endpoint_is_its_path_with_and_without_a_slash() {
         for (path, mcp) in [("/mcp", true), ("/mcp/", true), ("/mcp/x", false), ("/mcpx", false), ("/", false)] {
             assert_eq!(own().is_mcp(path), mcp, "{path}");
+        }
+    }
+
+    #[test]
+    fn m1_the_root_is_the_endpoint_where_that_is_switched_on() {
+        let own = Own { at_root: true, ..own() };
+        for (path, mcp) in [("/", true), ("/mcp", true), ("/mcp/", true), ("//", false), ("/auth", false)] {
+            assert_eq!(own.is_mcp(path), mcp, "{path}");
         }
     }
 }

@@ -15,7 +15,7 @@ mod tls;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use authchain::{
-    AuthLayer, Challenge, Toolbox,
+    AuthLayer, Challenge, StepUp, Toolbox,
     accounts::Accounts,
     core::{AuthError, Clock, ScopeRules, Scopes, StoreError, SystemClock},
     google::{CacheOptions, Endpoints, ServiceFactory},
@@ -32,13 +32,14 @@ use tracing::{error, info, warn};
 use url::Url;
 
 use crate::{
-    AuthorizationServer, DocumentOptions, Parts, ServerOptions,
-    config::{Config, ConfigError, CredentialKind, Sources},
+    AuthorizationServer, Clients, DocumentOptions, Parts, ServerOptions,
+    config::{Config, ConfigError, CredentialKind, Sources, StepUpBy},
 };
 
 pub use edge::{Front, McpEndpoint, stop_signal};
 pub use google_client::google_client;
 use google_credentials::GoogleCredentials;
+use listen::Patience;
 pub use rotation::{KeysInUse, RetireError};
 pub use storage::Storage;
 use tls::Certificates;
@@ -84,6 +85,8 @@ pub struct App {
     _watch: storage::Watch,
     /// The certificate of HTTPS of our own, and how long a handshake may take.
     tls: Option<(Arc<Certificates>, Duration)>,
+    patience: Patience,
+    mcp_at_root: bool,
 }
 
 impl App {
@@ -171,15 +174,18 @@ impl App {
             of_unlinked.clear(Some(&owner.user));
         });
         let sign_in = join(&public_url, "auth")?;
-        let toolbox = Toolbox::new(tokens, services, bridge.clone(), rules).sign_in(sign_in.clone());
-        let toolbox = Arc::new(toolbox);
         let challenge = Challenge::new()
             .resource_metadata(join(
                 &public_url,
                 &format!(".well-known/oauth-protected-resource{}", config.server.mcp_path),
             )?)
             .scopes(options.default_scopes.clone())
-            .sign_in(sign_in);
+            .sign_in(sign_in.clone());
+        let mut toolbox = Toolbox::new(tokens, services, bridge.clone(), rules).sign_in(sign_in);
+        if config.chain.step_up == StepUpBy::Challenge {
+            toolbox = toolbox.step_up(StepUp::new(challenge.clone(), parts.clock.clone()));
+        }
+        let toolbox = Arc::new(toolbox);
         let layer = AuthLayer::new(chain::build(&config, &parts, &options, &bridge).await?)
             .challenge(challenge)
             .toolbox(toolbox.clone());
@@ -197,6 +203,8 @@ impl App {
             toolbox,
             _watch: watch,
             tls,
+            patience: Patience { head: config.server.idle_timeout, body: config.server.body_timeout },
+            mcp_at_root: config.server.mcp_at_root,
         })
     }
 
@@ -234,7 +242,8 @@ impl App {
     /// The whole server as one tower service: the MCP endpoint behind the layer, the authorization server and its pages
     /// beside it.
     pub fn service<M: McpEndpoint>(&self, mcp: M) -> Front<M> {
-        Front::new(&self.public_url, &self.mcp_path, mcp, &self.layer, self.server.router())
+        let paths = edge::Paths { mcp: &self.mcp_path, at_root: self.mcp_at_root };
+        Front::new(&self.public_url, paths, mcp, &self.layer, self.server.router())
     }
 
     /// The same, to be merged into a router of one's own.
@@ -266,24 +275,33 @@ impl App {
         let service = self.service(mcp);
         let rotation = tokio::spawn(signing::keep_rotating(self.parts.clone()));
         let forgetting = tokio::spawn(forget_clients(self.parts.credentials.subscribe(), self.toolbox.clone()));
-        let served = match self.tls {
+        match self.tls {
             Some((certificates, patience)) => {
                 let listener = certificates.listen(listener, patience)?;
                 let fresh = tokio::spawn(certificates.keep_fresh());
-                let served = listen::serve_until(listener, service, stop).await;
+                listen::serve_until(listener, service, self.patience, stop).await;
                 fresh.abort();
-                served
             }
-            None => listen::serve_until(listener, service, stop).await,
-        };
+            None => listen::serve_until(listener, service, self.patience, stop).await,
+        }
         rotation.abort();
         forgetting.abort();
         // A token that was refreshed while the disk was full is still only in memory.
         if let Err(error) = self.parts.credentials.flush().await {
             error!(%error, "a fresh token could not be saved before the end: its account may have to sign in again");
         }
-        Ok(served?)
+        Ok(())
     }
+}
+
+/// What an operator sees and changes of clients, beside running servers.
+///
+/// # Errors
+/// [`StartError`], which says what to mend.
+pub fn clients(config: &Config, storage: &Storage) -> Result<Clients, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let options = options(config, &config.public_url()?, &config.resource()?, &clock)?;
+    Ok(Clients::new(options, &storage.keyring, storage.state.clone(), clock)?)
 }
 
 /// API clients of an account go when its credential goes or another one takes its place. Runs until it is aborted.
@@ -343,6 +361,7 @@ fn options(
         transaction_life: config.tokens.transaction,
         client_life: config.clients.public_life,
         client_secret_life: config.clients.secret_life,
+        remember_consent: clients::remember_consent(config),
         editor_schemes: config.clients.editor_schemes.clone(),
         documents: DocumentOptions {
             accept: config.clients.metadata_documents,

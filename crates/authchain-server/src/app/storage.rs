@@ -89,8 +89,7 @@ impl Storage {
 
         let url =
             section.url.clone().ok_or_else(|| ConfigError::at("storage.url", "it is needed with mode postgres"))?;
-        let from = section.clone();
-        let keyring = blocking(move || keyring(&from)).await?;
+        let keyring = Self::keyring(section).await?;
         let database = Postgres::connect(&url).await?;
         let store = Arc::new(database.credentials(keyring.clone()));
         let state = Arc::new(database.state(clock));
@@ -148,6 +147,17 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// The keys alone, from where the configuration says; made at first use where that is possible.
+    ///
+    /// # Errors
+    /// Those of [`Keyring`]'s constructors.
+    pub async fn keyring(section: &StorageSection) -> Result<Keyring, StoreError> {
+        let section = section.clone();
+        blocking(move || keyring(&section)).await
+    }
+}
+
 /// The keys, from where the configuration says.
 fn keyring(section: &StorageSection) -> Result<Keyring, StoreError> {
     if !section.keys.is_empty() {
@@ -155,6 +165,9 @@ fn keyring(section: &StorageSection) -> Result<Keyring, StoreError> {
     }
     if let Some(command) = &section.key_command {
         return Keyring::from_command(command);
+    }
+    if let Some(name) = &section.desktop_keyring {
+        return Keyring::from_desktop(name, &section.directory);
     }
     let usual = section.directory.join(".auth_encryption_key");
     Keyring::open_or_create(section.key_file.as_ref().unwrap_or(&usual))

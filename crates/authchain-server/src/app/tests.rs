@@ -210,3 +210,25 @@ fn names_of_scopes_mean_what_the_configured_edition_says() {
     assert!(scopes("original").contains("https://www.googleapis.com/auth/drive.file"));
     assert!(scopes("later").contains("https://www.googleapis.com/auth/drive"));
 }
+
+#[tokio::test]
+async fn d9_the_root_answers_a_probe_without_a_404_and_without_a_redirect() {
+    let world = World::new().await;
+    for (at_root, status) in [("false", 405), ("true", 401)] {
+        let config = world.config(&[("server.mcp_at_root", at_root)]);
+        let app = App::new(config.clone()).await.unwrap();
+        for method in ["GET", "HEAD", "POST"] {
+            let tool = any(|| async { "the endpoint" });
+            let request = Request::builder().method(method).uri("/").header("host", "127.0.0.1:8002");
+            let answer = app.router(tool).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.status(), status, "{method}");
+            assert_eq!(answer.headers().contains_key("www-authenticate"), status == 401, "{method}: D6");
+        }
+        let token = mint(world.folder.path(), ANN, &config);
+        let request = Request::post("/").header("host", "127.0.0.1:8002");
+        let request = request.header("authorization", format!("Bearer {}", token.expose()));
+        let tool = any(|| async { "the endpoint" });
+        let answer = app.router(tool).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status() == 200, status == 401, "M1: with a token it is the endpoint where that is on");
+    }
+}

@@ -1,9 +1,10 @@
 //! The consent page: who asks, for what, where the answer goes; and the answer. It is shown for every authorization,
 //! because all clients share one client at the provider, which would wave a second one through without a question
-//! (MCP security best practices: confused deputy).
+//! (MCP security best practices: confused deputy). What an operator can leave out of that is in [`remembered`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use authchain::core::{AuthError, Email, Scopes};
 use axum::{
     body::Bytes,
     extract::{RawQuery, State},
@@ -11,15 +12,20 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header::SET_COOKIE};
 
-use super::{answer, request};
+use super::{
+    answer, remembered,
+    request::{self, AuthorizeRequest},
+    step_up,
+};
 use crate::{
     audit::{Event, What},
     clients::{Client, NoClient},
-    keys,
+    keys, local,
     pages::{self, Language, Problem},
     params::Params,
+    scopes,
     server::Shared,
-    ticket::{self, BadTicket, Purpose},
+    ticket::{self, BadTicket, Purpose, Ticket},
     upstream::{self, Decision, Outcome, Settled},
 };
 
@@ -28,17 +34,58 @@ use crate::{
 pub(crate) async fn page(State(server): State<Arc<Shared>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let language = Language::of(&headers);
     let error = pages::ErrorPage::new(&server, language);
-    let (request, client) = match request::read(&server, &Params::query(query.as_deref())).await {
+    let params = Params::query(query.as_deref());
+    let (request, client) = match request::read(&server, &params).await {
         Ok(read) => read,
         Err(refused) => return refuse(&server, error, refused),
     };
-    let issued = match ticket::issue(&server, Purpose::Authorize(request.clone())) {
-        Ok(issued) => issued,
-        Err(failure) => return error.failure(&failure),
+    let shown = async {
+        if let Some(person) = remembered::passes(&server, &headers, &params, &client, &request).await? {
+            return without_a_page(&server, &client, request, person).await;
+        }
+        let issued = ticket::issue(&server, Purpose::Authorize(request.clone()))?;
+        let shown = pages::Consent {
+            client: &client,
+            request: &request,
+            ticket: &issued.sealed,
+            kept: kept(&server, &headers, &request).await?,
+            remembered: remembered::is_for(&server, &client, &request.redirect_uri),
+            nothing_chosen: false,
+        };
+        let mut response = pages::consent(&server, language, &shown);
+        response.headers_mut().append(SET_COOKIE, issued.cookie);
+        Ok(response)
     };
-    let mut response = pages::consent(&server, language, &client, &request, &issued.sealed);
+    shown.await.unwrap_or_else(|failure: AuthError| error.failure(&failure))
+}
+
+/// What the client keeps, where the person is known before they sign in.
+async fn kept(server: &Shared, headers: &HeaderMap, request: &AuthorizeRequest) -> Result<Scopes, AuthError> {
+    match local::person_at(server, headers).await? {
+        Some((_, person)) => step_up::kept(server, &person, &request.client, &request.scopes, None).await,
+        None => Ok(Scopes::none()),
+    }
+}
+
+/// Straight to the provider, where the person must be who is signed in here.
+async fn without_a_page(
+    server: &Shared,
+    client: &Client,
+    request: AuthorizeRequest,
+    person: Email,
+) -> Result<Response, AuthError> {
+    let request = AuthorizeRequest { login_hint: Some(person.clone()), expected: Some(person.clone()), ..request };
+    let issued = ticket::issue(server, Purpose::Authorize(request))?;
+    let Settled { outcome: Outcome::GoTo(address), .. } =
+        upstream::settle(server, &issued.ticket, Decision::Allow).await?
+    else {
+        return Err(AuthError::InvalidRequest("this sign-in was decided before"));
+    };
+    Event::new(What::ConsentRemembered).client(client).who(person.as_str()).allowed();
+    client.touch(server).await;
+    let mut response = pages::go_to(&address);
     response.headers_mut().append(SET_COOKIE, issued.cookie);
-    response
+    Ok(response)
 }
 
 fn refuse(server: &Shared, error: pages::ErrorPage<'_>, refused: request::Refused) -> Response {
@@ -71,7 +118,8 @@ fn refuse(server: &Shared, error: pages::ErrorPage<'_>, refused: request::Refuse
 
 /// `POST /oauth/consent`: the person said yes or no.
 pub(crate) async fn decide(State(server): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let error = pages::ErrorPage::new(&server, Language::of(&headers));
+    let language = Language::of(&headers);
+    let error = pages::ErrorPage::new(&server, language);
     let params = Params::form(&body);
     let (Ok(Some(sealed)), Ok(Some(word))) = (params.one("ticket"), params.one("decision")) else {
         return error.bad_ticket(BadTicket::Foreign);
@@ -87,6 +135,24 @@ pub(crate) async fn decide(State(server): State<Arc<Shared>>, headers: HeaderMap
         Err(none) => return refuse(&server, error, request::Refused::NoClient(none)),
     };
     let event = Event::new(What::Consent).client(&client);
+    let ticket = match chosen(&params, request).filter(|_| decision == Decision::Allow) {
+        Some(chosen) if chosen.declined == all_services(request) => {
+            let shown = pages::Consent {
+                client: &client,
+                request,
+                ticket: sealed,
+                kept: Scopes::none(),
+                remembered: remembered::is_for(&server, &client, &request.redirect_uri),
+                nothing_chosen: true,
+            };
+            return pages::consent(&server, language, &shown);
+        }
+        chosen => {
+            let remember = remembered::is_for(&server, &client, &request.redirect_uri);
+            let request = AuthorizeRequest { remember, ..chosen.unwrap_or_else(|| request.clone()) };
+            Ticket { purpose: Purpose::Authorize(request), ..ticket.clone() }
+        }
+    };
     match upstream::settle(&server, &ticket, decision).await {
         Ok(Settled { outcome: Outcome::GoTo(address), first }) => {
             if first {
@@ -104,6 +170,23 @@ pub(crate) async fn decide(State(server): State<Arc<Shared>>, headers: HeaderMap
         Ok(Settled { outcome: Outcome::Finished, .. }) => error.plain(StatusCode::CONFLICT, &Problem::AlreadyDone),
         Err(failure) => error.failure(&failure),
     }
+}
+
+/// The request with the services that the person left ticked, where the page let them choose. Nothing can be added to what
+/// the ticket holds.
+fn chosen(params: &Params, request: &AuthorizeRequest) -> Option<AuthorizeRequest> {
+    if !pages::offers_a_choice(&request.scopes) {
+        return None;
+    }
+    let ticked: BTreeSet<&str> = params.all("service").collect();
+    let scopes = scopes::of_services(&request.scopes, &ticked);
+    let declined = request.scopes.difference(&scopes);
+    Some(AuthorizeRequest { scopes, declined, ..request.clone() })
+}
+
+/// What of a request opens a service.
+fn all_services(request: &AuthorizeRequest) -> Scopes {
+    request.scopes.difference(&scopes::of_services(&request.scopes, &BTreeSet::new()))
 }
 
 fn denied(server: &Shared, request: &request::AuthorizeRequest) -> Response {

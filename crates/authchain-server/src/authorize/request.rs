@@ -2,13 +2,14 @@
 
 use authchain::core::{ClientId, Email, Scopes};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     clients::{Client, NoClient},
     keys::from_base64url,
     params::Params,
     resource, scopes,
-    server::Shared,
+    server::{Shared, path},
 };
 
 /// Longer values of `state` and `nonce` are no client's that we know; a URL must carry them back.
@@ -35,6 +36,15 @@ pub(crate) struct AuthorizeRequest {
     pub(crate) bound_to: Option<String>,
     /// Which account the client suggests; a hint for the provider's page and nothing more.
     pub(crate) login_hint: Option<Email>,
+    /// What the person took out of what the client asked for.
+    #[serde(default)]
+    pub(crate) declined: Scopes,
+    /// Whether the person's yes is remembered.
+    #[serde(default)]
+    pub(crate) remember: bool,
+    /// The person whose remembered consent let this pass without a page: nobody else may sign in.
+    #[serde(default)]
+    pub(crate) expected: Option<Email>,
 }
 
 /// Why a request is refused.
@@ -60,6 +70,9 @@ pub(super) async fn read(server: &Shared, params: &Params) -> Result<(AuthorizeR
     let Some(redirect_uri) = client.metadata.redirect_uri(presented) else {
         return Err(Refused::BadRedirect(Box::new(client)));
     };
+    if comes_back_here(server, &redirect_uri) {
+        return Err(Refused::BadRedirect(Box::new(client)));
+    }
     let state = params.one("state").map_err(unreadable)?.map(str::to_owned);
     match rest(server, params) {
         Ok(Rest { challenge, scopes, nonce, bound_to }) => {
@@ -73,6 +86,9 @@ pub(super) async fn read(server: &Shared, params: &Params) -> Result<(AuthorizeR
                 nonce,
                 bound_to,
                 login_hint: params.one("login_hint").ok().flatten().and_then(|hint| Email::new(hint).ok()),
+                declined: Scopes::none(),
+                remember: false,
+                expected: None,
             };
             Ok((request, client))
         }
@@ -80,6 +96,15 @@ pub(super) async fn read(server: &Shared, params: &Params) -> Result<(AuthorizeR
             Err(Refused::Tell { client: Box::new(client), redirect_uri, state, error, description })
         }
     }
+}
+
+/// Whether an answer would be a new authorization request, sent from a page of ours: it would look as if the person had
+/// started it themselves.
+fn comes_back_here(server: &Shared, redirect_uri: &str) -> bool {
+    Url::parse(redirect_uri).is_ok_and(|uri| {
+        uri.origin() == server.options.public_url.origin()
+            && [path::AUTHORIZE, &server.urls.link(path::AUTHORIZE)].contains(&uri.path())
+    })
 }
 
 struct Rest {

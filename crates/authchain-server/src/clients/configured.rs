@@ -23,6 +23,8 @@ pub struct RegisteredClient {
     pub redirect_uris: Vec<String>,
     /// How it proves itself.
     pub proof: ClientProof,
+    /// Whether it may ask from a device without a browser (RFC 8628), where that grant is switched on.
+    pub device_code: bool,
     /// Whether it may get tokens for itself, without a person (RFC 6749, section 4.4), where that grant is switched on.
     pub client_credentials: bool,
     /// What it may get for itself at most.
@@ -63,6 +65,7 @@ impl RegisteredClient {
             name: name.into(),
             redirect_uris,
             proof: ClientProof::Nothing,
+            device_code: false,
             client_credentials: false,
             scopes: Scopes::none(),
             introspection: false,
@@ -77,7 +80,7 @@ impl RegisteredClient {
             ClientProof::Keys(jwks) => (AuthMethod::PrivateKeyJwt, Some(ClientKeys::Set(jwks.clone()))),
             ClientProof::KeysAt(url) => (AuthMethod::PrivateKeyJwt, Some(ClientKeys::At(url.clone()))),
         };
-        Metadata::configured(&self.name, self.redirect_uris.clone(), auth, keys)
+        Metadata::configured(&self.name, self.redirect_uris.clone(), auth, keys, self.device_code)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     audit::{Event, What},
     errors::OAuthError,
     keys::{SubKeys, base64url, from_base64url},
+    limits::Caller,
     params::Params,
     server::Shared,
 };
@@ -60,7 +61,12 @@ enum Proof {
 /// `invalid_client` (401) for an unknown client, a wrong or missing proof, or a proof where there should be none: clients
 /// forget their registration then and register anew. `invalid_request` for two ways of proving at once that differ. 503
 /// where that cannot be told now, 429 where a client asks too often.
-pub(crate) async fn authenticate(server: &Shared, headers: &HeaderMap, params: &Params) -> Result<Client, OAuthError> {
+pub(crate) async fn authenticate(
+    server: &Shared,
+    caller: Caller,
+    headers: &HeaderMap,
+    params: &Params,
+) -> Result<Client, OAuthError> {
     let shown = shown(headers, params)?;
     let refuse = |client: Option<&Client>, why: &str| {
         let event = Event::new(What::ClientAuthentication);
@@ -79,7 +85,10 @@ pub(crate) async fn authenticate(server: &Shared, headers: &HeaderMap, params: &
         Err(NoClient::Failed(error)) => return Err(error.into()),
     };
     let why = match (&shown.proof, &client.metadata) {
-        (Proof::Nothing, metadata) if metadata.is_public() => return Ok(client),
+        (Proof::Nothing, metadata) if metadata.is_public() => {
+            server.limits.count_public_client(client.id.as_str(), caller)?;
+            return Ok(client);
+        }
         (_, metadata) if metadata.is_public() => "a public client has no secret and no key",
         (Proof::Nothing, metadata) if metadata.has_secret() => "the client secret is missing",
         (Proof::Secret(secret), metadata) if metadata.has_secret() => {

@@ -15,7 +15,7 @@ use crate::keys::{SubKey, SubKeys, base64url, from_base64url};
 const PREFIX: &str = "ac_";
 const ASSOCIATED: &[u8] = b"authchain client id 1";
 /// The longest id that [`ClientId`] takes.
-const MAX_ID: usize = 1024;
+const MAX_ID: usize = 4096;
 
 /// What an id carries. Names are short, because every request of the client carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub(super) struct Registration {
     /// Tells confidential clients with equal metadata apart.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub(super) salt: Option<String>,
+    /// Whether a person made it, to be pasted into a program that cannot register.
+    #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) by_hand: bool,
 }
 
 /// The id of a registration; `None` when it does not fit into one.
@@ -72,6 +75,7 @@ mod tests {
             metadata: Metadata::new("Cursor", vec![uri.into()], AuthMethod::None),
             issued_at: Timestamp(1_700_000_000),
             salt: None,
+            by_hand: false,
         }
     }
 
@@ -109,6 +113,6 @@ mod tests {
 
     #[test]
     fn a_registration_that_does_not_fit_is_said_so() {
-        assert_eq!(seal(&keys(), &registration(&format!("https://a/{}", "x".repeat(900)))).unwrap(), None);
+        assert_eq!(seal(&keys(), &registration(&format!("https://a/{}", "x".repeat(3000)))).unwrap(), None);
     }
 }

@@ -9,15 +9,12 @@ use super::{
     keys::ClientKeys,
     redirect::{self, Destination},
 };
-use crate::{ServerOptions, errors::OAuthError, scopes};
+use crate::{ServerOptions, errors::OAuthError, scopes, token::grant};
 
 /// A client with more redirect URIs than this is none that we have seen.
 const MAX_REDIRECT_URIS: usize = 20;
 /// Longer names are cut: a name is for people.
 const MAX_NAME: usize = 80;
-/// The grant types that we answer with.
-pub(super) const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
-
 /// How a client proves itself at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum AuthMethod {
@@ -62,6 +59,9 @@ pub(crate) struct Metadata {
     /// What a client with `private_key_jwt` signs with.
     #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub(super) keys: Option<ClientKeys>,
+    /// Whether it asks from a device without a browser, too.
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) device: bool,
 }
 
 /// OpenID Connect Registration 1.0, section 2.
@@ -85,7 +85,7 @@ impl ApplicationType {
 impl Metadata {
     #[cfg(test)]
     pub(super) fn new(name: &str, redirect_uris: Vec<String>, auth: AuthMethod) -> Self {
-        Self { name: Some(name.into()), redirect_uris, auth, application_type: None, keys: None }
+        Self { name: Some(name.into()), redirect_uris, auth, application_type: None, keys: None, device: false }
     }
 
     /// That of a client that the configuration names.
@@ -94,9 +94,10 @@ impl Metadata {
         redirect_uris: Vec<String>,
         auth: AuthMethod,
         keys: Option<ClientKeys>,
+        device: bool,
     ) -> Self {
         let name = Some(readable_name(name)).filter(|name| !name.is_empty());
-        Self { name, redirect_uris, auth, application_type: None, keys }
+        Self { name, redirect_uris, auth, application_type: None, keys, device }
     }
 
     /// The name that the client gave itself; nobody has verified it.
@@ -112,6 +113,17 @@ impl Metadata {
     /// Whether the client has a secret that we gave it.
     pub(crate) fn has_secret(&self) -> bool {
         matches!(self.auth, AuthMethod::Basic | AuthMethod::Post)
+    }
+
+    /// The grant types that it may use.
+    pub(super) fn grant_types(&self, options: &ServerOptions) -> Vec<&'static str> {
+        let device = self.device && options.grants.device_code;
+        let types = [
+            ("authorization_code", !self.redirect_uris.is_empty()),
+            ("refresh_token", true),
+            (grant::DEVICE_CODE, device),
+        ];
+        types.into_iter().filter(|(_, may)| *may).map(|(name, _)| name).collect()
     }
 
     /// Whether an answer can only go to a program on the person's own computer: any program there could take it.
@@ -170,19 +182,26 @@ impl Metadata {
 
     fn rest(body: &Map<String, Value>, auth: AuthMethod, options: &ServerOptions) -> Result<Self, OAuthError> {
         if let Some(types) = words(body, "response_types")?
+            && !types.is_empty()
             && !types.contains(&"code")
         {
             return Err(bad_metadata("the only response type here is code"));
         }
         // Grant types that we do not offer are left out of the answer; they are no reason to turn a client away.
-        words(body, "grant_types")?;
+        let grant_types = words(body, "grant_types")?.unwrap_or_default();
+        let device = options.grants.device_code && grant_types.contains(&grant::DEVICE_CODE);
+        let sends_nobody_back = device && words(body, "redirect_uris")?.unwrap_or_default().is_empty();
         let keys = match auth {
             AuthMethod::PrivateKeyJwt => Some(ClientKeys::read(body, options).map_err(bad_metadata)?),
             _ => None,
         };
         Ok(Self {
             name: text(body, "client_name")?.map(readable_name).filter(|name| !name.is_empty()),
-            redirect_uris: redirect_uris(body, auth == AuthMethod::None, &options.editor_schemes)?,
+            redirect_uris: if sends_nobody_back {
+                Vec::new()
+            } else {
+                redirect_uris(body, auth == AuthMethod::None, &options.editor_schemes)?
+            },
             auth,
             application_type: match text(body, "application_type")? {
                 Some("native") => Some(ApplicationType::Native),
@@ -190,6 +209,7 @@ impl Metadata {
                 _ => None,
             },
             keys,
+            device,
         })
     }
 }

@@ -6,12 +6,14 @@
 //! ([`configured`]).
 
 mod assertion;
+mod by_hand;
 mod configured;
 mod credentials;
 mod documents;
 mod ids;
 mod keys;
 mod metadata;
+mod overview;
 mod redirect;
 mod registration;
 
@@ -21,16 +23,19 @@ use authchain::core::{AuthError, ClientId, Expect, Namespace, StateKey, StoreErr
 use serde::{Deserialize, Serialize};
 
 pub(crate) use assertion::audiences as assertion_audiences;
+pub(crate) use by_hand::make as make_by_hand;
+pub use by_hand::{MadeClient, NewClient};
 pub(crate) use configured::check as check_configured;
 pub use configured::{ClientProof, RegisteredClient, Workload};
 pub(crate) use credentials::authenticate;
 pub(crate) use documents::Documents;
 pub(crate) use keys::PublishedKeys;
 pub(crate) use metadata::{AuthMethod, Metadata};
-pub(crate) use redirect::{Destination, destination};
+pub use overview::{ClientKind, ClientSummary, Clients, RevokedClient};
+pub(crate) use redirect::{Destination, destination, without_port};
 pub(crate) use registration::{delete, read, register, update};
 
-use crate::{errors::OAuthError, server::Shared};
+use crate::{ServerOptions, errors::OAuthError, server::Shared};
 
 const CLIENT: Namespace = Namespace("client");
 
@@ -51,8 +56,8 @@ pub(crate) struct Client {
 /// Where a client's registration is.
 #[derive(Clone, Debug)]
 enum Kind {
-    /// In the id.
-    Issued,
+    /// In the id. `by_hand`: a person made it, to be pasted into a program that cannot register.
+    Issued { by_hand: bool },
     /// At the address that the id is; its host.
     Document(String),
     /// In the configuration.
@@ -89,9 +94,18 @@ impl From<NoClient> for OAuthError {
     }
 }
 
+/// How long a client is known beyond its last use. One that a person made does not make itself anew, so its secret lives as
+/// long as an id.
+fn life(metadata: &Metadata, by_hand: bool, options: &ServerOptions) -> Duration {
+    if metadata.has_secret() && !by_hand { options.client_secret_life } else { options.client_life }
+}
+
 /// What changes about a client.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Changes {
+    /// Whose they are; missing where an earlier version wrote them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<ClientId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_used: Option<Timestamp>,
     /// When the registration access token was last used.
@@ -123,7 +137,7 @@ impl Client {
             None => Changes::default(),
         };
         let metadata = changes.metadata.take().unwrap_or(registration.metadata);
-        let kind = Kind::Issued;
+        let kind = Kind::Issued { by_hand: registration.by_hand };
         let client = Self { id, metadata, issued_at: registration.issued_at, kind, changes, version };
         let expired = server.parts.clock.now() > client.expires_at(server);
         if client.changes.deleted || expired { Err(NoClient::Unknown) } else { Ok(client) }
@@ -135,7 +149,7 @@ impl Client {
         }
         let url = address.map_err(|rule| NoClient::BadDocument(rule.into()))?;
         let id =
-            ClientId::new(id).map_err(|_| NoClient::BadDocument("its address is longer than 1024 bytes".into()))?;
+            ClientId::new(id).map_err(|_| NoClient::BadDocument("its address is longer than 4096 bytes".into()))?;
         let metadata = server.documents.read(&url).await?;
         let host = url.host_str().unwrap_or_default().to_owned();
         Ok(Self::unchanging(id, metadata, Kind::Document(host)))
@@ -161,19 +175,24 @@ impl Client {
         }
     }
 
+    /// Whether the client may ask from a device without a browser.
+    pub(crate) fn may_ask_from_a_device(&self) -> bool {
+        self.metadata.device
+    }
+
     /// When the client is forgotten unless it is used: its id where it is public, its secret where it has one.
     pub(crate) fn expires_at(&self, server: &Shared) -> Timestamp {
         self.changes.last_used.unwrap_or(self.issued_at).max(self.issued_at) + self.life(server)
     }
 
     fn life(&self, server: &Shared) -> Duration {
-        if self.metadata.has_secret() { server.options.client_secret_life } else { server.options.client_life }
+        life(&self.metadata, matches!(self.kind, Kind::Issued { by_hand: true }), &server.options)
     }
 
     /// Notes that the client was used, so that it does not expire. To spare the database it is written down only when a
     /// good part of its life has passed, and a failure is not the client's fault.
     pub(crate) async fn touch(&self, server: &Shared) {
-        if !matches!(self.kind, Kind::Issued) {
+        if !matches!(self.kind, Kind::Issued { .. }) {
             return;
         }
         let now = server.parts.clock.now();
@@ -195,7 +214,8 @@ impl Client {
     }
 
     async fn write(&self, server: &Shared, changes: &Changes) -> Result<(), StoreError> {
-        let record = serde_json::to_vec(changes).map_err(|e| StoreError::Unsupported(e.to_string()))?;
+        let changes = Changes { id: Some(self.id.clone()), ..changes.clone() };
+        let record = serde_json::to_vec(&changes).map_err(|e| StoreError::Unsupported(e.to_string()))?;
         let life = server.options.client_life.max(server.options.client_secret_life);
         let expect = self.version.map_or(Expect::Absent, Expect::Version);
         let key = StateKey::new(CLIENT, crate::keys::hashed(self.id.as_str()));

@@ -4,6 +4,8 @@
 //! The rules look at the text itself and ask a URL library only for a second opinion: where the two disagree about the
 //! host, a browser might disagree as well, and the URI is refused.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 /// Longer ones occur nowhere.
@@ -125,6 +127,14 @@ pub(crate) fn matches(registered: &str, presented: &str) -> bool {
         }
 }
 
+/// A redirect URI as approvals of it are kept: to the byte, and without the port of a loopback one, which may vary.
+pub(crate) fn without_port(uri: &str) -> Cow<'_, str> {
+    match loopback_parts(uri) {
+        Some((host, tail)) => Cow::Owned(format!("http://{host}{tail}")),
+        None => Cow::Borrowed(uri),
+    }
+}
+
 /// What a person is shown of a redirect URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
@@ -209,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_real_clients_register_is_allowed() {
+    fn n07_what_real_clients_register_is_allowed() {
         for uri in [
             "cursor://anysphere.cursor-mcp/oauth/callback",
             "cursor://anysphere.cursor-retrieval/oauth/user-x/callback",
@@ -233,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn schemes_that_run_code_or_read_files_are_refused_in_any_case() {
+    fn n07_r17_schemes_that_run_code_or_read_files_are_refused_in_any_case() {
         for uri in [
             "javascript:alert(1)",
             "JavaScript://example.com/%0aalert(1)",
@@ -248,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_a_wildcard_and_a_user_name_are_refused() {
+    fn n07_r17_a_fragment_a_wildcard_and_a_user_name_are_refused() {
         assert_eq!(check_public("https://example.com/cb#x"), Err(Refusal::Fragment));
         assert_eq!(check_public("https://example.com/cb#"), Err(Refusal::Fragment));
         assert_eq!(check_public("https://*.example.com/cb"), Err(Refusal::Wildcard));
@@ -259,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_the_three_loopback_names_only() {
+    fn n07_r17_plain_http_is_for_the_three_loopback_names_only() {
         for uri in [
             "http://example.com/cb",
             "http://localhost.evil.com/cb",
@@ -273,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_two_parsers_could_read_differently_is_refused() {
+    fn n07_a_host_that_two_parsers_could_read_differently_is_refused() {
         for uri in [
             "http://2130706433/cb",
             "http://0x7f.1/cb",
@@ -297,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_outside_rfc_3986_are_refused() {
+    fn n07_characters_outside_rfc_3986_are_refused() {
         for uri in [
             "https://good.com\\@evil.com/",
             "https://example.com/a b",
@@ -310,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_absolute_is_refused() {
+    fn n07_what_is_not_absolute_is_refused() {
         for uri in ["", "/callback", "callback", "//example.com/cb", "1a:/x", "cursor:"] {
             assert_eq!(check_public(uri), Err(Refusal::Relative), "{uri:?}");
         }
@@ -321,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confidential_client_uses_only_schemes_that_are_known() {
+    fn n07_a_confidential_client_uses_only_schemes_that_are_known() {
         let editors = ["cursor".to_owned()];
         assert_eq!(check("cursor://x/cb", false, &editors), Ok(()));
         assert_eq!(check("com.example.app:/cb", false, &editors), Ok(()));
@@ -330,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_of_a_loopback_redirect_may_vary_and_nothing_else() {
+    fn n07_a1_c7_the_port_of_a_loopback_redirect_may_vary_and_nothing_else() {
         assert!(matches("http://localhost:8787/callback", "http://localhost:51234/callback"));
         assert!(matches("http://localhost/callback", "http://localhost:1/callback"));
         assert!(matches("http://127.0.0.1:33418/", "http://127.0.0.1:9999/"));
@@ -353,6 +363,15 @@ mod tests {
             ("cursor://a/cb", "CURSOR://a/cb"),
         ] {
             assert!(!matches(registered, presented), "{registered} / {presented}");
+        }
+    }
+
+    #[test]
+    fn an_approval_is_kept_without_the_port_of_a_loopback_redirect() {
+        assert_eq!(without_port("http://localhost:8787/callback?a=b"), "http://localhost/callback?a=b");
+        assert_eq!(without_port("http://[::1]:1/"), without_port("http://[::1]/"));
+        for uri in ["https://example.com:8443/cb", "cursor://a:1/cb", "http://localhost.evil.com:1/cb"] {
+            assert_eq!(without_port(uri), uri);
         }
     }
 

@@ -19,7 +19,7 @@ use super::{
     credentials::secret_of,
     ids::{self, Registration},
     keys::ClientKeys,
-    metadata::{GRANT_TYPES, bad_metadata, registered_scope},
+    metadata::{bad_metadata, registered_scope},
 };
 use crate::{
     audit::{Event, What},
@@ -38,14 +38,18 @@ pub(crate) async fn register(State(server): State<Arc<Shared>>, body: Bytes) -> 
     let scope = registered_scope(&body, &server.options)?;
     let now = server.parts.clock.now();
     let salted = |metadata| -> Result<Registration, OAuthError> {
-        Ok(Registration { metadata, issued_at: now, salt: Some(base64url(random::<12>()?)) })
+        Ok(Registration { metadata, issued_at: now, salt: Some(base64url(random::<12>()?)), by_hand: false })
     };
     let seal = |registration: &Registration| -> Result<ClientId, OAuthError> {
-        ids::seal(&server.keys.client_ids, registration)?
-            .ok_or_else(|| bad_metadata("the redirect URIs are too long together: at most about 650 characters"))
+        ids::seal(&server.keys.client_ids, registration)?.ok_or_else(too_long)
     };
     let (registration, id) = if !metadata.has_secret() {
-        let shared = Registration { metadata, issued_at: Timestamp(now.0 - now.0.rem_euclid(WINDOW)), salt: None };
+        let shared = Registration {
+            metadata,
+            issued_at: Timestamp(now.0 - now.0.rem_euclid(WINDOW)),
+            salt: None,
+            by_hand: false,
+        };
         let id = seal(&shared)?;
         match Client::find(&server, id.as_str()).await {
             Ok(client) if client.metadata == shared.metadata => (shared, id),
@@ -66,7 +70,7 @@ pub(crate) async fn register(State(server): State<Arc<Shared>>, body: Bytes) -> 
         id,
         metadata: registration.metadata,
         issued_at: registration.issued_at,
-        kind: Kind::Issued,
+        kind: Kind::Issued { by_hand: false },
         changes: Changes::default(),
         version: None,
     };
@@ -155,7 +159,7 @@ async fn managed(server: &Shared, id: &str, headers: &HeaderMap) -> Result<Clien
         return Err(refused());
     }
     let client = match Client::find(server, id).await {
-        Ok(client) if matches!(client.kind, Kind::Issued) => client,
+        Ok(client) if matches!(client.kind, Kind::Issued { .. }) => client,
         Err(NoClient::Failed(error)) => return Err(error.into()),
         _ => return Err(refused()),
     };
@@ -173,6 +177,10 @@ fn registration_token(server: &Shared, id: &ClientId) -> Secret {
     Secret::new(base64url(server.keys.registrations.tag(&[id.as_str().as_bytes()])))
 }
 
+pub(super) fn too_long() -> OAuthError {
+    bad_metadata("the redirect URIs are too long together: at most about 2900 characters")
+}
+
 fn parse(body: &[u8]) -> Result<Map<String, Value>, OAuthError> {
     serde_json::from_slice(body).map_err(|_| bad_metadata("the body is not a JSON object"))
 }
@@ -185,8 +193,8 @@ fn answer(server: &Shared, client: &Client, scope: &Scopes) -> Value {
         "client_id_issued_at": client.issued_at,
         "client_name": metadata.name(),
         "redirect_uris": metadata.redirect_uris,
-        "grant_types": GRANT_TYPES,
-        "response_types": ["code"],
+        "grant_types": metadata.grant_types(&server.options),
+        "response_types": if metadata.redirect_uris.is_empty() { json!([]) } else { json!(["code"]) },
         "token_endpoint_auth_method": metadata.auth.word(),
         "scope": scope,
         "registration_client_uri": format!("{}/{}", server.urls.at(path::REGISTER), client.id),

@@ -8,9 +8,9 @@ mod validate;
 
 pub use load::{ConfigError, Sources};
 pub use sections::{
-    AssertionIssuerSection, ChainSection, ClientsSection, CompatSection, Config, CredentialKind, DevSection,
-    GoogleApisSection, GoogleSection, GrantsSection, IssuerSection, JwtSection, LimitsSection, LocalSection, LogFormat,
-    LogSection, Providers, RefreshSection, RegisteredSection, ServerSection, ServicesSection, SessionSection,
-    StorageSection, TlsSection, TokensSection,
+    AssertionIssuerSection, ChainSection, ClientsSection, CompatSection, Config, ConsentSection, CredentialKind,
+    DevSection, GoogleApisSection, GoogleSection, GrantsSection, IssuerSection, JwtSection, LimitsSection,
+    LocalSection, LogFormat, LogSection, Providers, RefreshSection, RegisteredSection, RememberedFor, ServerSection,
+    ServicesSection, SessionSection, StepUpBy, StorageSection, TlsSection, TokensSection,
 };
 pub use settings::Setting;

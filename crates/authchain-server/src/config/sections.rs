@@ -28,6 +28,7 @@ pub struct Config {
     pub storage: StorageSection,
     pub session: SessionSection,
     pub tokens: TokensSection,
+    pub consent: ConsentSection,
     pub clients: ClientsSection,
     pub grants: GrantsSection,
     pub limits: LimitsSection,
@@ -78,6 +79,11 @@ pub struct ServerSection {
     #[serde(deserialize_with = "unless_empty")]
     pub public_url: Option<Url>,
     pub mcp_path: String,
+    pub mcp_at_root: bool,
+    #[serde(deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub body_timeout: Duration,
     pub allow_plain_http: bool,
 }
 
@@ -107,6 +113,8 @@ pub struct StorageSection {
     pub keys: Vec<Secret>,
     #[serde(deserialize_with = "unless_empty")]
     pub key_command: Option<String>,
+    #[serde(deserialize_with = "unless_empty")]
+    pub desktop_keyring: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -129,6 +137,23 @@ pub struct TokensSection {
     pub code: Duration,
     #[serde(deserialize_with = "duration")]
     pub transaction: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsentSection {
+    pub remember: RememberedFor,
+    #[serde(deserialize_with = "duration")]
+    pub remember_for: Duration,
+}
+
+/// Whose consent is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RememberedFor {
+    Never,
+    Proven,
+    All,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -160,6 +185,8 @@ pub struct RegisteredSection {
     #[serde(default)]
     pub jwks: Option<String>,
     #[serde(default)]
+    pub device_code: bool,
+    #[serde(default)]
     pub client_credentials: bool,
     #[serde(default)]
     pub scopes: Vec<String>,
@@ -174,6 +201,9 @@ pub struct RegisteredSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrantsSection {
+    pub device_code: bool,
+    #[serde(deserialize_with = "duration")]
+    pub device_code_life: Duration,
     pub client_credentials: bool,
     pub dpop: bool,
     pub enterprise_issuers: Vec<AssertionIssuerSection>,
@@ -197,6 +227,8 @@ pub struct LimitsSection {
     pub registrations_per_minute: u32,
     pub token_requests_per_minute: u32,
     pub client_token_requests_per_minute: u32,
+    pub public_client_token_requests_per_minute: u32,
+    pub device_codes_per_minute: u32,
     #[serde(deserialize_with = "list_from_text")]
     pub trusted_proxies: Vec<Network>,
 }
@@ -273,6 +305,14 @@ pub struct RefreshSection {
 #[serde(deny_unknown_fields)]
 pub struct ChainSection {
     pub tiers: Vec<Tier>,
+    pub step_up: StepUpBy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepUpBy {
+    Challenge,
+    Link,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -51,9 +51,14 @@ fn storage(config: &Config) -> Result<(), ConfigError> {
     if storage.mode == StorageMode::Postgres && storage.url.is_none() {
         return Err(ConfigError::at("storage.url", "it is needed with mode postgres: postgresql://user@host/database"));
     }
-    let sources = [storage.key_file.is_some(), !storage.keys.is_empty(), storage.key_command.is_some()];
+    let sources = [
+        storage.key_file.is_some(),
+        !storage.keys.is_empty(),
+        storage.key_command.is_some(),
+        storage.desktop_keyring.is_some(),
+    ];
     if sources.into_iter().filter(|set| *set).count() > 1 {
-        let why = "keys come from one place: key_file, keys or key_command";
+        let why = "keys come from one place: key_file, keys, key_command or desktop_keyring";
         return Err(ConfigError::at("storage.keys", why));
     }
     if storage.encryption == Encryption::Fernet && storage.mode == StorageMode::Postgres {
@@ -137,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_issuer_is_https() {
+    fn n21_a_public_issuer_is_https() {
         assert_eq!(refused(&[("server.public_url", "http://mcp.example.com")]).as_deref(), Some("server.public_url"));
         assert_eq!(refused(&[("server.public_url", "https://mcp.example.com")]), None);
         assert_eq!(refused(&[("server.public_url", "http://localhost:8002")]), None);
@@ -179,6 +184,7 @@ mod tests {
         let (file, command) = (("storage.key_file", "a"), ("storage.key_command", "true"));
         assert_eq!(refused(&[file, command]).as_deref(), Some("storage.keys"));
         assert_eq!(refused(&[("storage.keys", "one,two"), command]).as_deref(), Some("storage.keys"));
+        assert_eq!(refused(&[("storage.desktop_keyring", "authchain"), file]).as_deref(), Some("storage.keys"));
         assert_eq!(refused(&[command]), None);
         let (postgres, url) = (("storage.mode", "postgres"), ("storage.url", "postgresql://localhost/x"));
         assert_eq!(refused(&[postgres]).as_deref(), Some("storage.url"));

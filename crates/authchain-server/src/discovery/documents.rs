@@ -86,6 +86,9 @@ fn authorization_server(server: &Shared) -> Value {
         "ui_locales_supported": ["en", "de"],
     });
     if let Some(fields) = document.as_object_mut() {
+        if options.grants.device_code {
+            fields.insert("device_authorization_endpoint".into(), at(path::DEVICE_AUTHORIZATION).into());
+        }
         if server.dpop.is_some() {
             fields.insert("dpop_signing_alg_values_supported".into(), json!(signed_with));
         }

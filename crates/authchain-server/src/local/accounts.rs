@@ -35,7 +35,12 @@ use crate::{
 };
 
 /// The person whom a program acts for: the caller of its token, or who is signed in at the browser.
-async fn person(server: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Account, Response> {
+pub(super) async fn person(
+    server: &Shared,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Account, Response> {
     if headers.contains_key(AUTHORIZATION) {
         let Some(layer) = server.layer.get() else {
             return Err(

@@ -2,8 +2,10 @@
 //! programs that cannot sign in by themselves.
 
 mod accounts;
+mod apps;
 mod browser_session;
 mod more;
+mod new_client;
 mod sessions;
 
 use std::sync::Arc;
@@ -11,6 +13,9 @@ use std::sync::Arc;
 pub(crate) use accounts::{
     ask_for_link, link_page, list as accounts, switch as switch_account, unlink as unlink_account,
     unlink_form as unlink_account_form, unlink_page,
+};
+pub(crate) use apps::{
+    App, list as apps, revoke as revoke_app, revoke_form as revoke_app_form, revoke_page as revoke_app_page,
 };
 use authchain::{
     accounts::{Account, SetUp},
@@ -23,9 +28,10 @@ use axum::{
 };
 use browser_session::BrowserSession;
 use http::{
-    HeaderMap, StatusCode,
+    HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT, SET_COOKIE},
 };
+pub(crate) use new_client::{make as make_client, page as new_client_page};
 use serde_json::json;
 pub(crate) use sessions::{
     end as end_session, end_by_form as end_session_form, list as sessions, open as open_session,
@@ -109,6 +115,24 @@ fn offer(server: &Shared, error: &ErrorPage<'_>, language: Language, asked: more
 /// Whether this is the person who is signed in at the browser that sends these headers.
 pub(crate) async fn is_signed_in(server: &Shared, headers: &HeaderMap, person: &Account) -> Result<bool, StoreError> {
     Ok(BrowserSession::of(server, headers).await?.is_some_and(|session| session.person() == *person))
+}
+
+/// The person who is signed in at the browser that sends these headers.
+pub(crate) async fn person_at(server: &Shared, headers: &HeaderMap) -> Result<Option<(Email, Account)>, StoreError> {
+    let session = BrowserSession::of(server, headers).await?;
+    Ok(session.map(|session| (session.email.clone(), session.person())))
+}
+
+/// Signs a browser in to our pages, unless somebody is signed in already; the cookie to set.
+pub(crate) async fn sign_in_here(
+    server: &Shared,
+    headers: &HeaderMap,
+    email: &Email,
+) -> Result<Option<HeaderValue>, AuthError> {
+    match BrowserSession::of(server, headers).await? {
+        Some(_) => Ok(None),
+        None => BrowserSession::begin(server, email).await.map(Some),
+    }
 }
 
 /// The person who is signed in at this browser, with what the provider granted, if their credential can still be used.

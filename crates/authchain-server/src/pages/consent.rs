@@ -1,32 +1,47 @@
 //! The consent page: who asks, for what, where the answer goes, as whom.
 
+use std::collections::BTreeSet;
+
+use authchain::core::Scopes;
 use axum::response::Response;
 use http::StatusCode;
-use maud::html;
+use maud::{Markup, html};
 
-use super::{Language, layout, scopes};
+use super::{Language, layout, scopes, words::Words};
 use crate::{
     authorize::AuthorizeRequest,
     clients::{Client, Destination, destination},
+    scopes::services,
     server::{Shared, path},
 };
 
-/// Shows the page. `ticket` is the sealed request that comes back with the answer.
-pub(crate) fn consent(
-    server: &Shared,
-    language: Language,
-    client: &Client,
-    request: &AuthorizeRequest,
-    ticket: &str,
-) -> Response {
+/// What the page shows.
+pub(crate) struct Consent<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) request: &'a AuthorizeRequest,
+    /// The sealed request, which comes back with the answer.
+    pub(crate) ticket: &'a str,
+    /// What the client has already and keeps.
+    pub(crate) kept: Scopes,
+    /// Whether a yes is remembered.
+    pub(crate) remembered: bool,
+    /// Whether the person has just unticked everything.
+    pub(crate) nothing_chosen: bool,
+}
+
+/// Whether a person can choose among what is asked for: where it is for more than one service.
+pub(crate) fn offers_a_choice(asked: &Scopes) -> bool {
+    services(asked).len() > 1
+}
+
+/// Shows the page.
+pub(crate) fn consent(server: &Shared, language: Language, shown: &Consent<'_>) -> Response {
     let words = language.words();
     let (consent, provider) = (&words.consent, provider_name(server));
-    let (goes_to, on_this_device) = match destination(&request.redirect_uri) {
-        Destination::Site(host) => (host, false),
-        Destination::ThisComputer(host) => ((consent.this_computer)(&host), true),
-        Destination::App(scheme) => ((consent.app)(&scheme), true),
-    };
+    let Consent { client, request, .. } = shown;
+    let (goes_to, on_this_device) = goes_to(&request.redirect_uri, words);
     let content = html! {
+        @if shown.nothing_chosen { p.hint role="alert" { (consent.nothing_chosen) } }
         p.soft { (consent.unverified) }
         dl {
             @if let Some(host) = client.host() {
@@ -47,20 +62,58 @@ pub(crate) fn consent(
         @if client.host().is_some() && client.metadata.only_this_computer() {
             p.hint { (consent.only_this_computer) }
         }
-        h2 { (consent.wants) }
-        (scopes::list(&request.scopes, server.parts.describe, words))
         form method="post" action=(server.urls.link(path::CONSENT)) {
-            input type="hidden" name="ticket" value=(ticket);
+            input type="hidden" name="ticket" value=(shown.ticket);
+            (asked(server, words, shown))
             div.row {
                 button.main type="submit" name="decision" value="allow" { (consent.allow) }
                 button type="submit" name="decision" value="deny" { (consent.deny) }
             }
         }
         p.soft { ((consent.next)(&provider)) }
-        p.soft { ((consent.never)(&provider)) }
+        @if let (true, Some(life)) = (shown.remembered, server.options.remember_consent.life()) {
+            p.soft { ((consent.remembered)(life.as_secs().div_ceil(24 * 60 * 60))) }
+        }
+        p.soft {
+            ((consent.never)(&provider))
+            // Who the person is, and so what they allowed before, is often known only after the sign-in.
+            @if shown.kept.is_empty() { " " (consent.keeps_if_any) }
+        }
     };
     let title = (consent.title)(client.metadata.name(), &provider);
-    layout::page(server, language, StatusCode::OK, &title, &content)
+    let status = if shown.nothing_chosen { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    layout::page(server, language, status, &title, &content)
+}
+
+/// What is asked for, with boxes to tick where there is a choice; and what is there already.
+fn asked(server: &Shared, words: &Words, shown: &Consent<'_>) -> Markup {
+    let (consent, asked, describe) = (&words.consent, &shown.request.scopes, server.parts.describe);
+    let ticked = if shown.nothing_chosen { BTreeSet::new() } else { services(asked) };
+    html! {
+        @if offers_a_choice(asked) {
+            fieldset aria-describedby="choose" {
+                legend { h2 { (consent.wants) } }
+                p.soft id="choose" { (consent.choose) }
+                (scopes::choice(asked, describe, words, &ticked))
+            }
+        } @else {
+            h2 { (consent.wants) }
+            (scopes::list(asked, describe, words))
+        }
+        @if !shown.kept.is_empty() {
+            h2 { (consent.keeps) }
+            (scopes::list(&shown.kept, describe, words))
+        }
+    }
+}
+
+/// Where an answer goes, in words, and whether that is on the person's own device.
+pub(super) fn goes_to(redirect_uri: &str, words: &Words) -> (String, bool) {
+    match destination(redirect_uri) {
+        Destination::Site(host) => (host, false),
+        Destination::ThisComputer(host) => ((words.consent.this_computer)(&host), true),
+        Destination::App(scheme) => ((words.consent.app)(&scheme), true),
+    }
 }
 
 /// The provider as people call it.

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::{
     Language, layout,
-    words::{Problems, Sentence},
+    words::{Problems, Sentence, Words},
 };
 use crate::{keys, server::Shared, ticket::BadTicket};
 
@@ -24,10 +24,14 @@ pub(crate) enum Problem {
     Expired,
     Foreign,
     AlreadyDone,
+    /// The code of a device was answered before, or its time is over.
+    DeviceOver,
     DeniedAtProvider,
     /// The provider's error word.
     Provider(String),
     ProviderDown,
+    /// The provider did not accept the code that it had sent.
+    CodeRefused,
     WrongAccount {
         expected: Email,
         got: Email,
@@ -48,11 +52,20 @@ impl Problem {
 
     /// Whether connecting anew in the client helps. Where the person or the provider said no, it does not.
     fn is_mended_by_the_client(&self) -> bool {
-        !matches!(self, Self::DeniedAtProvider | Self::ProviderDown | Self::WrongAccount { .. } | Self::AlreadyDone)
+        !matches!(
+            self,
+            Self::DeniedAtProvider
+                | Self::ProviderDown
+                | Self::WrongAccount { .. }
+                | Self::AlreadyDone
+                | Self::DeviceOver
+        )
     }
 
-    fn sentence<'w>(&self, words: &'w Problems) -> &'w Sentence {
+    fn sentence(&self, all: &'static Words) -> &'static Sentence {
+        let words = &all.problems;
         match self {
+            Self::DeviceOver => &all.device.over,
             Self::UnknownClient => &words.unknown_client,
             Self::BadRedirect => &words.bad_redirect,
             Self::ClientDocument(_) => &words.client_document,
@@ -65,6 +78,7 @@ impl Problem {
             Self::DeniedAtProvider => &words.denied,
             Self::Provider(_) => &words.provider,
             Self::ProviderDown => &words.provider_down,
+            Self::CodeRefused => &words.code_refused,
             Self::WrongAccount { .. } => &words.wrong_account,
             Self::Ours(_) => &words.ours,
         }
@@ -130,6 +144,7 @@ impl<'a> ErrorPage<'a> {
         tracing::error!(target: "authchain::audit", what = "failure", code = %code, error = %failure, reference);
         let problem = match code {
             ErrorCode::UpstreamUnavailable => Problem::ProviderDown,
+            ErrorCode::CodeRefused => Problem::CodeRefused,
             ErrorCode::UpstreamRefused | ErrorCode::SignInNeeded | ErrorCode::SessionControl => {
                 Problem::Provider(code.as_str().into())
             }
@@ -144,8 +159,8 @@ impl<'a> ErrorPage<'a> {
     }
 
     fn page(&self, status: StatusCode, problem: &Problem, reference: Option<&str>) -> Response {
-        let words = &self.language.words().problems;
-        let sentence = problem.sentence(words);
+        let all = self.language.words();
+        let (words, sentence) = (&all.problems, problem.sentence(all));
         let content = html! {
             p { (sentence.text) }
             @if let Problem::WrongAccount { expected, got } = problem {

@@ -92,9 +92,12 @@ pub(crate) fn signed_in(server: &Shared, language: Language, shown: &SignedIn<'_
         p { (words.accounts.text) }
         p { a.line href=(server.urls.link(path::ACCOUNTS)) { (words.accounts.manage) } }
         p { a.line href=(server.urls.link(path::LINK)) { (words.accounts.link) } }
+        h2 { (words.apps.title) }
+        p { a.line href=(server.urls.link(path::APPS)) { (words.apps.open) } }
         h2 { (sessions.title) }
         p { (sessions.text) }
         p { a.line href=(server.urls.link(path::SESSIONS)) { (sessions.open) } }
+        p { a.line href=(server.urls.link(path::NEW_CLIENT)) { (words.new_client.link) } }
         div.row {
             a.button href=(format!("{}?another=1", server.urls.link(path::LOCAL))) { (sign_in.another) }
         }

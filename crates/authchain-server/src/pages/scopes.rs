@@ -1,36 +1,20 @@
 //! Scopes in words, grouped by the service that they open.
 
+use std::collections::BTreeSet;
+
 use authchain::core::Scopes;
 use maud::{Markup, html};
 
 use super::words::Words;
 use crate::{
     ScopeWords,
-    scopes::{IDENTITY, is_identity},
+    scopes::{IDENTITY, is_identity, service, service_name},
 };
-
-/// What people call the services whose scopes begin like this.
-const SERVICES: &[(&str, &str)] = &[
-    ("drive", "Google Drive"),
-    ("gmail", "Gmail"),
-    ("calendar", "Google Calendar"),
-    ("documents", "Google Docs"),
-    ("spreadsheets", "Google Sheets"),
-    ("presentations", "Google Slides"),
-    ("forms", "Google Forms"),
-    ("chat", "Google Chat"),
-    ("contacts", "Google Contacts"),
-    ("directory", "Google Contacts"),
-    ("tasks", "Google Tasks"),
-    ("photoslibrary", "Google Photos"),
-    ("photospicker", "Google Photos"),
-    ("keep", "Google Keep"),
-    ("meetings", "Google Meet"),
-    ("admin", "Google Workspace Admin"),
-];
 
 /// One service and what is asked for there.
 struct Group<'a> {
+    /// The service's key; `None` for who the person is.
+    key: Option<&'static str>,
     service: &'a str,
     lines: Vec<Line<'a>>,
 }
@@ -48,15 +32,38 @@ pub(super) fn list(scopes: &Scopes, describe: ScopeWords, words: &Words) -> Mark
         @if groups.is_empty() { p { (words.consent.nothing) } }
         @for group in &groups {
             h3 { (group.service) }
-            ul {
-                @for line in &group.lines {
-                    li {
-                        (line.words)
-                        @if !line.identity {
-                            " " span.mark {
-                                "(" @if line.reads_only { (words.consent.reads) } @else { (words.consent.changes) } ")"
-                            }
-                        }
+            ul { (lines(group, words)) }
+        }
+    }
+}
+
+/// The same list with a box to tick for each service, to stand in a form; `ticked` are those that are.
+pub(super) fn choice(scopes: &Scopes, describe: ScopeWords, words: &Words, ticked: &BTreeSet<&str>) -> Markup {
+    html! {
+        @for group in &grouped(scopes, describe, words) {
+            @match group.key {
+                None => { h3 { (group.service) } ul { (lines(group, words)) } }
+                Some(key) => div.service {
+                    label.tick {
+                        input type="checkbox" name="service" value=(key) checked[ticked.contains(key)]
+                            aria-describedby=(format!("of-{key}"));
+                        (group.service)
+                    }
+                    ul id=(format!("of-{key}")) { (lines(group, words)) }
+                }
+            }
+        }
+    }
+}
+
+fn lines(group: &Group<'_>, words: &Words) -> Markup {
+    html! {
+        @for line in &group.lines {
+            li {
+                (line.words)
+                @if !line.identity {
+                    " " span.mark {
+                        "(" @if line.reads_only { (words.consent.reads) } @else { (words.consent.changes) } ")"
                     }
                 }
             }
@@ -70,29 +77,25 @@ fn grouped<'a>(scopes: &'a Scopes, describe: ScopeWords, words: &'a Words) -> Ve
     let (mut identity, apis): (Vec<&str>, Vec<&str>) = scopes.iter().partition(|scope| is_identity(scope));
     identity.sort_by_key(|scope| IDENTITY.iter().position(|known| known == scope));
     for scope in identity.into_iter().chain(apis) {
-        let identity = is_identity(scope);
-        let service = if identity { words.consent.identity } else { service_of(scope).unwrap_or(words.consent.other) };
+        let key = service(scope);
         let line = Line {
             words: (words.scope)(scope).or_else(|| describe(scope)).unwrap_or(scope),
             reads_only: scope.ends_with(".readonly") || scope.ends_with(".metadata"),
-            identity,
+            identity: key.is_none(),
         };
-        match groups.iter_mut().find(|group| group.service == service) {
+        match groups.iter_mut().find(|group| group.key == key) {
             Some(group) if group.lines.iter().any(|other| other.words == line.words) => {}
             Some(group) => group.lines.push(line),
-            None => groups.push(Group { service, lines: vec![line] }),
+            None => {
+                let service = match key {
+                    None => words.consent.identity,
+                    Some(key) => service_name(key).unwrap_or(words.consent.other),
+                };
+                groups.push(Group { key, service, lines: vec![line] });
+            }
         }
     }
     groups
-}
-
-fn service_of(scope: &str) -> Option<&'static str> {
-    if scope.starts_with("https://mail.google.com") {
-        return Some("Gmail");
-    }
-    let last = scope.trim_end_matches('/').rsplit('/').next()?;
-    let first = last.split(['.', ':']).next()?;
-    SERVICES.iter().find(|(prefix, _)| *prefix == first).map(|(_, service)| *service)
 }
 
 #[cfg(test)]
@@ -115,6 +118,16 @@ mod tests {
         let scopes = Scopes::from("https://www.googleapis.com/auth/drive.readonly");
         let html = list(&scopes, |_| Some("see files"), Language::English.words()).into_string();
         assert!(html.contains("see files") && html.contains("(read only)"), "{html}");
+    }
+
+    #[test]
+    fn each_service_has_a_box_and_who_you_are_has_none() {
+        let scopes = Scopes::from("openid https://www.googleapis.com/auth/drive.readonly https://mail.google.com/");
+        let ticked = BTreeSet::from(["gmail"]);
+        let html = choice(&scopes, |_| None, Language::English.words(), &ticked).into_string();
+        assert_eq!(html.matches("type=\"checkbox\"").count(), 2, "{html}");
+        assert_eq!(html.matches(" checked").count(), 1, "{html}");
+        assert!(html.contains("value=\"gmail\" checked"), "{html}");
     }
 
     #[test]

@@ -5,16 +5,13 @@
 //! the grant that a code gives is a hash of the code: when a code comes a second time, what it gave is found and ended
 //! (RFC 6749, section 4.1.2), although nothing was kept of the code itself.
 
-use authchain::{
-    core::{
-        AuthError, ClientId, Email, Expect, Namespace, Scopes, Secret, StateKey, StoreError, UserId, constant_time_eq,
-    },
-    grants::Grant,
+use authchain::core::{
+    AuthError, ClientId, Email, Expect, Namespace, Scopes, Secret, StateKey, StoreError, constant_time_eq,
 };
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, access, refresh};
+use super::{Asked, access, new_grant, refresh};
 use crate::{
     audit::{Event, What},
     authorize::AuthorizeRequest,
@@ -90,29 +87,12 @@ pub(super) async fn redeem(server: &Shared, asked: &Asked<'_>) -> Result<Respons
         event.who(record.email.as_str()).refused(why);
         return Err(OAuthError::invalid_grant(why));
     }
-    let now = server.parts.clock.now();
-    let grant = Grant {
-        id: grant_id(&code),
-        user: UserId::from(&record.email),
-        email: record.email,
-        provider: server.parts.provider.provider().id.clone(),
-        client: client.id.clone(),
-        client_name: record.client_name,
-        scopes: record.scopes,
-        added: Scopes::none(),
-        resource: server.urls.resource.clone(),
-        created_at: now,
-        last_used: now,
-        generation: 1,
-        rotated_at: now,
-        key_id: server.keys.refresh.primary_id(),
-        // A confidential client proves itself at each refresh already (RFC 9449, section 5).
-        bound_to: bound_to.clone().filter(|_| client.metadata.is_public()),
-    };
+    let Record { client_name, redirect_uri, scopes, email, nonce, .. } = record;
+    let grant = new_grant(server, asked, grant_id(&code), client_name, Some(redirect_uri), scopes, email);
     server.parts.grants.create(&grant).await?;
     event.who(grant.email.as_str()).allowed();
     let refresh_token = refresh::token_of(server, &grant);
-    access::answer(server, &grant, &grant.scopes, &refresh_token, record.nonce.as_deref(), bound_to.as_deref())
+    access::answer(server, &grant, &grant.scopes, &refresh_token, nonce.as_deref(), bound_to.as_deref())
 }
 
 fn check(record: &Record, client: &Client, redirect_uri: Option<&str>, verifier: &str) -> Result<(), &'static str> {

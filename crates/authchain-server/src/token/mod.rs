@@ -5,10 +5,15 @@ mod access;
 mod alone;
 mod assertions;
 mod codes;
+mod device;
 mod refresh;
 
 use std::sync::Arc;
 
+use authchain::{
+    core::{Email, Scopes, UserId},
+    grants::Grant,
+};
 use axum::{body::Bytes, extract::State, response::Response};
 use http::{HeaderMap, Method, StatusCode};
 
@@ -18,6 +23,7 @@ pub(crate) use refresh::{Presented as PresentedRefresh, is_good as refresh_is_go
 use crate::{
     clients::{self, Client},
     errors::OAuthError,
+    limits::Caller,
     params::Params,
     resource,
     server::{Shared, path},
@@ -26,6 +32,7 @@ use crate::{
 /// The grants beyond codes and refresh tokens, by their names at this endpoint.
 pub(crate) mod grant {
     pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
+    pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
     pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 }
 
@@ -43,6 +50,9 @@ pub(crate) fn grant_types(server: &Shared) -> Vec<&'static str> {
     if server.options.grants.client_credentials {
         types.push(grant::CLIENT_CREDENTIALS);
     }
+    if server.options.grants.device_code {
+        types.push(grant::DEVICE_CODE);
+    }
     if server.options.grants.takes_assertions() {
         types.push(grant::JWT_BEARER);
     }
@@ -52,6 +62,7 @@ pub(crate) fn grant_types(server: &Shared) -> Vec<&'static str> {
 /// `POST /oauth/token`, with a form as the standard has it, or JSON as some clients send.
 pub(crate) async fn endpoint(
     State(server): State<Arc<Shared>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, OAuthError> {
@@ -76,16 +87,49 @@ pub(crate) async fn endpoint(
         // The assertion itself proves which workload asks.
         return assertions::workload(&server, &params, key).await;
     }
-    let client = clients::authenticate(&server, &headers, &params).await?;
+    let client = clients::authenticate(&server, caller, &headers, &params).await?;
     let asked = Asked { client: &client, params: &params, key };
     let answer = match grant_type {
         "authorization_code" => codes::redeem(&server, &asked).await?,
         "refresh_token" => refresh::refresh(&server, &asked).await?,
+        grant::DEVICE_CODE => device::ask(&server, &asked).await?,
         grant::CLIENT_CREDENTIALS => alone::client_credentials(&server, &asked)?,
         _ => assertions::enterprise(&server, &asked).await?,
     };
     client.touch(&server).await;
     Ok(answer)
+}
+
+/// What a person grants the client that asks, from now on.
+fn new_grant(
+    server: &Shared,
+    asked: &Asked<'_>,
+    id: String,
+    name: String,
+    redirect_uri: Option<String>,
+    scopes: Scopes,
+    email: Email,
+) -> Grant {
+    let now = server.parts.clock.now();
+    Grant {
+        id,
+        user: UserId::from(&email),
+        email,
+        provider: server.parts.provider.provider().id.clone(),
+        client: asked.client.id.clone(),
+        client_name: name,
+        redirect_uri,
+        scopes,
+        added: Scopes::none(),
+        resource: server.urls.resource.clone(),
+        created_at: now,
+        last_used: now,
+        generation: 1,
+        rotated_at: now,
+        key_id: server.keys.refresh.primary_id(),
+        // A confidential client proves itself at each refresh already (RFC 9449, section 5).
+        bound_to: asked.key.clone().filter(|_| asked.client.metadata.is_public()),
+    }
 }
 
 fn invalid_target(server: &Shared) -> OAuthError {

@@ -21,6 +21,8 @@ use crate::{
 
 const DECIDED: Namespace = Namespace("decided");
 pub(super) const PENDING: Namespace = Namespace("pending");
+/// How often a transaction is written again when other presses are first.
+const SWAPS: usize = 5;
 
 /// What a person answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,15 +122,29 @@ impl Pending {
         match (&self.so_far, &self.purpose) {
             (Some(so_far), _) => Some(&so_far.email),
             (None, Purpose::Local { expected, .. }) => expected.as_ref(),
-            (None, Purpose::Authorize(_)) => None,
+            (None, Purpose::Authorize(request)) => request.expected.as_ref(),
+            (None, Purpose::Device(_)) => None,
         }
+    }
+
+    fn read(record: &[u8]) -> Result<Self, StoreError> {
+        serde_json::from_slice(record)
+            .map_err(|e| StoreError::Corrupt { what: "a pending sign-in".into(), why: e.to_string() })
+    }
+
+    fn record(&self) -> Result<Vec<u8>, StoreError> {
+        serde_json::to_vec(self).map_err(|e| StoreError::Unsupported(e.to_string()))
+    }
+
+    fn asks_the_same_as(&self, other: &Self) -> bool {
+        self.asked == other.asked && self.later == other.later
     }
 }
 
 /// The address of ours that the provider sends the person back to.
 pub(super) fn redirect_uri(server: &Shared, purpose: &Purpose) -> String {
     server.urls.at(match purpose {
-        Purpose::Authorize(_) => path::CALLBACK,
+        Purpose::Authorize(_) | Purpose::Device(_) => path::CALLBACK,
         Purpose::Local { .. } => path::LOCAL_CALLBACK,
     })
 }
@@ -139,7 +155,7 @@ pub(crate) async fn settle(server: &Shared, ticket: &Ticket, wanted: Decision) -
     let state = &server.parts.state;
     let decided = StateKey::new(DECIDED, &ticket.id);
     if let Some(before) = state.get(&decided).await? {
-        return again(server, ticket, read(&before.value)?).await;
+        return again(server, ticket, read(&before.value)?, wanted).await;
     }
     // The pending transaction is written before the mark, so that whoever sees the mark finds the transaction.
     let address = match wanted {
@@ -163,23 +179,43 @@ pub(crate) async fn settle(server: &Shared, ticket: &Ticket, wanted: Decision) -
             {
                 state.take(&pending_key(&pending.derived(server).state)).await?;
             }
-            again(server, ticket, before).await
+            again(server, ticket, before, wanted).await
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn again(server: &Shared, ticket: &Ticket, before: Decision) -> Result<Settled, AuthError> {
+async fn again(server: &Shared, ticket: &Ticket, before: Decision, wanted: Decision) -> Result<Settled, AuthError> {
     let outcome = match before {
         Decision::Deny => Outcome::Denied,
-        Decision::Allow => match first(server, ticket) {
-            Some(pending) if server.parts.state.get(&pending_key(&pending.derived(server).state)).await?.is_some() => {
-                Outcome::GoTo(address(server, &pending).await?)
-            }
-            _ => Outcome::Finished,
+        Decision::Allow => match waiting(server, ticket, wanted).await? {
+            Some(pending) => Outcome::GoTo(address(server, &pending).await?),
+            None => Outcome::Finished,
         },
     };
     Ok(Settled { outcome, first: false })
+}
+
+/// The transaction of an earlier yes, as long as nobody has come back from the provider. Whoever went back to our page and
+/// says yes to something else is asked for that.
+async fn waiting(server: &Shared, ticket: &Ticket, wanted: Decision) -> Result<Option<Pending>, AuthError> {
+    let state = &server.parts.state;
+    let Some(now) = first(server, ticket) else { return Ok(None) };
+    let key = pending_key(&now.derived(server).state);
+    for _ in 0..SWAPS {
+        let Some(stored) = state.get(&key).await? else { return Ok(None) };
+        let before = Pending::read(&stored.value)?;
+        if wanted == Decision::Deny || before.asks_the_same_as(&now) {
+            return Ok(Some(before));
+        }
+        let life = server.options.transaction_life;
+        match state.put(&key, &now.record()?, life, Expect::Version(stored.version)).await {
+            Ok(_) => return Ok(Some(now)),
+            Err(StoreError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(StoreError::Conflict { what: "a pending sign-in".into() }.into())
 }
 
 /// Files the first sign-in of a transaction; its address at the provider.
@@ -222,11 +258,15 @@ pub(super) async fn next(server: &Shared, done: &Pending, so_far: SoFar) -> Resu
 }
 
 async fn send(server: &Shared, pending: &Pending) -> Result<String, AuthError> {
-    let record = serde_json::to_vec(pending).map_err(|e| StoreError::Unsupported(e.to_string()))?;
     let life = server.options.transaction_life;
     let key = pending_key(&pending.derived(server).state);
-    match server.parts.state.put(&key, &record, life, Expect::Absent).await {
-        Ok(_) | Err(StoreError::Conflict { .. }) => address(server, pending).await,
+    match server.parts.state.put(&key, &pending.record()?, life, Expect::Absent).await {
+        Ok(_) => address(server, pending).await,
+        // Two presses at the same time: the provider is asked for what is filed.
+        Err(StoreError::Conflict { .. }) => match server.parts.state.get(&key).await? {
+            Some(filed) => address(server, &Pending::read(&filed.value)?).await,
+            None => address(server, pending).await,
+        },
         Err(error) => Err(error.into()),
     }
 }
@@ -241,6 +281,7 @@ pub(super) fn pending_key(state: &Secret) -> StateKey {
 fn parts(server: &Shared, purpose: &Purpose) -> Vec<(TokenGroup, Scopes)> {
     let (wanted, keep_default) = match purpose {
         Purpose::Authorize(request) => (&request.scopes, true),
+        Purpose::Device(request) => (&request.scopes, true),
         Purpose::Local { scopes, .. } => (scopes, false),
     };
     let identity = scopes::upstream(&Scopes::none());
@@ -279,7 +320,7 @@ async fn address(server: &Shared, pending: &Pending) -> Result<String, AuthError
         nonce: derived.nonce,
         scopes,
         // Without a hint a person with one account at the provider would never be asked which one.
-        choose_account: hint.is_none() && matches!(pending.purpose, Purpose::Local { .. }),
+        choose_account: hint.is_none() && !matches!(pending.purpose, Purpose::Authorize(_)),
         login_hint: hint,
         consent,
     });

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use authchain::{
+    accounts::Account,
     core::{AuthError, CredentialKey, Email, Scopes, Secret, StoreError, UserId},
     provider::SignedIn,
 };
@@ -11,13 +12,13 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header::SET_COOKIE};
 
 use super::begin::{Pending, SoFar, next, pending_key, redirect_uri};
 use crate::{
     audit::{Event, What},
     authorize::{self, AuthorizeRequest},
-    keys, local,
+    device, keys, local,
     pages::{self, ErrorPage, Language, Problem},
     params::Params,
     scopes,
@@ -32,7 +33,8 @@ pub(crate) async fn oauth_callback(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    callback(&server, query.as_deref(), &headers, |purpose| matches!(purpose, Purpose::Authorize(_))).await
+    let is_ours = |purpose: &Purpose| matches!(purpose, Purpose::Authorize(_) | Purpose::Device(_));
+    callback(&server, query.as_deref(), &headers, is_ours).await
 }
 
 /// `GET /auth/callback`: back from the provider without a client.
@@ -70,10 +72,17 @@ async fn callback(
         // A no to what the provider grants apart takes nothing back of what was granted before.
         Err(TurnedDown::Denied) if pending.so_far.is_some() => {
             event.refused("the person said no to a part at the provider");
-            go_on(server, error, pending, None).await
+            go_on(server, headers, error, pending, None).await
         }
         Ok(signed_in) => finish(server, headers, error, &reference, pending, signed_in).await,
-        Err(bad) => turned_down(server, error, &reference, &pending, bad),
+        Err(bad) => {
+            if let (TurnedDown::Denied, Purpose::Device(request)) = (&bad, &pending.purpose)
+                && let Err(failure) = device::denied_at_provider(server, request).await
+            {
+                return error.failure(&failure);
+            }
+            turned_down(server, error, &reference, &pending, bad)
+        }
     }
 }
 
@@ -140,19 +149,7 @@ async fn provider_answer(server: &Shared, params: &Params, pending: &Pending) ->
 
 fn turned_down(server: &Shared, error: ErrorPage<'_>, reference: &str, pending: &Pending, bad: TurnedDown) -> Response {
     let event = Event::new(What::SignIn).reference(reference);
-    let way_back = |word: &str| match &pending.purpose {
-        Purpose::Authorize(request) => Some((
-            request.client_name.clone(),
-            authorize::return_address(
-                server,
-                &request.redirect_uri,
-                request.state.as_deref(),
-                word,
-                &format!("the sign-in at the provider failed, reference {reference}"),
-            ),
-        )),
-        Purpose::Local { .. } => None,
-    };
+    let way_back = |word: &str| way_back(server, pending, word, reference);
     match bad {
         TurnedDown::Denied => {
             event.refused("the person said no at the provider");
@@ -164,7 +161,9 @@ fn turned_down(server: &Shared, error: ErrorPage<'_>, reference: &str, pending: 
                     "access_denied",
                     "the person did not allow the access at the provider; nothing was shared",
                 ),
-                Purpose::Local { .. } => error.show(StatusCode::FORBIDDEN, &Problem::DeniedAtProvider, reference),
+                Purpose::Device(_) | Purpose::Local { .. } => {
+                    error.show(StatusCode::FORBIDDEN, &Problem::DeniedAtProvider, reference)
+                }
             }
         }
         TurnedDown::Provider(word) => {
@@ -185,6 +184,14 @@ fn turned_down(server: &Shared, error: ErrorPage<'_>, reference: &str, pending: 
     }
 }
 
+/// The link that takes the person back to the client with an error.
+fn way_back(server: &Shared, pending: &Pending, word: &str, reference: &str) -> Option<(String, String)> {
+    let Purpose::Authorize(request) = &pending.purpose else { return None };
+    let why = format!("the sign-in at the provider failed, reference {reference}");
+    let address = authorize::return_address(server, &request.redirect_uri, request.state.as_deref(), word, &why);
+    Some((request.client_name.clone(), address))
+}
+
 async fn finish(
     server: &Shared,
     headers: &HeaderMap,
@@ -198,11 +205,15 @@ async fn finish(
     if let Some(expected) = pending.expected().filter(|expected| **expected != email) {
         event.refused("another account than expected");
         let problem = Problem::WrongAccount { expected: expected.clone(), got: email };
-        return error.show(StatusCode::FORBIDDEN, &problem, reference);
+        return error.with_way_back(way_back(server, &pending, "access_denied", reference)).show(
+            StatusCode::FORBIDDEN,
+            &problem,
+            reference,
+        );
     }
     let owner = match &pending.purpose {
         Purpose::Local { link, .. } => link.as_ref(),
-        Purpose::Authorize(_) => None,
+        Purpose::Authorize(_) | Purpose::Device(_) => None,
     };
     if let Some(owner) = owner {
         match local::is_signed_in(server, headers, owner).await {
@@ -226,11 +237,17 @@ async fn finish(
         return error.failure(&failure);
     }
     event.allowed();
-    go_on(server, error, pending, Some((email, granted))).await
+    go_on(server, headers, error, pending, Some((email, granted))).await
 }
 
 /// To the next sign-in of the transaction, or to its end. `just_now`: who signed in, and what was granted.
-async fn go_on(server: &Shared, error: ErrorPage<'_>, pending: Pending, just_now: Option<(Email, Scopes)>) -> Response {
+async fn go_on(
+    server: &Shared,
+    headers: &HeaderMap,
+    error: ErrorPage<'_>,
+    pending: Pending,
+    just_now: Option<(Email, Scopes)>,
+) -> Response {
     let so_far = match (&pending.so_far, just_now) {
         (None, None) => return error.show(StatusCode::BAD_REQUEST, &Problem::UnknownState, &keys::reference()),
         (None, Some((email, granted))) => SoFar { email, granted, steps: 1 },
@@ -247,7 +264,8 @@ async fn go_on(server: &Shared, error: ErrorPage<'_>, pending: Pending, just_now
         Err(failure) => return error.failure(&failure),
     }
     let done = match pending.purpose {
-        Purpose::Authorize(request) => give_code(server, request, &granted, email).await,
+        Purpose::Authorize(request) => give_code(server, headers, request, &granted, email).await,
+        Purpose::Device(request) => device::came_back(server, &error, &request, email, &granted).await,
         Purpose::Local { link, more, .. } => {
             local::came_back(server, &email, link.as_ref(), more.as_ref(), &granted).await
         }
@@ -257,12 +275,27 @@ async fn go_on(server: &Shared, error: ErrorPage<'_>, pending: Pending, just_now
 
 async fn give_code(
     server: &Shared,
+    headers: &HeaderMap,
     request: AuthorizeRequest,
     granted: &Scopes,
     email: Email,
 ) -> Result<Response, AuthError> {
-    let scopes = scopes::after_sign_in(&request.scopes, granted);
+    let person = Account { provider: server.parts.provider.provider().id.clone(), user: UserId::from(&email) };
+    // What was unticked a moment ago is not kept either.
+    let asked = request.scopes.union(&request.declined);
+    let kept = authorize::kept(server, &person, &request.client, &asked, Some(granted)).await?;
+    let scopes = scopes::after_sign_in(&request.scopes, granted).union(&kept);
+    let mut cookie = None;
+    if request.remember {
+        authorize::remembered::remember(server, &person, &request, &request.scopes.union(&kept)).await?;
+        // What is remembered counts in a browser that is signed in.
+        cookie = local::sign_in_here(server, headers, &email).await?;
+    }
     let (redirect_uri, state) = (request.redirect_uri.clone(), request.state.clone());
     let code = token::issue_code(server, request, scopes, email).await?;
-    Ok(authorize::redirect_with_code(server, &redirect_uri, state.as_deref(), code.expose()))
+    let mut response = authorize::redirect_with_code(server, &redirect_uri, state.as_deref(), code.expose());
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(response)
 }

@@ -83,7 +83,7 @@ async fn a_second_account_is_linked_to_the_person_at_the_browser_who_is_told_so(
 }
 
 #[tokio::test]
-async fn a_link_belongs_to_the_browser_and_the_person_that_began_it() {
+async fn n12_a_link_belongs_to_the_browser_and_the_person_that_began_it() {
     let world = World::new().await;
     let browser = world.halting_browser();
     signs_in_at(&world, &browser, "/auth", ANN).await;
@@ -108,7 +108,7 @@ async fn a_link_belongs_to_the_browser_and_the_person_that_began_it() {
 }
 
 #[tokio::test]
-async fn another_account_than_the_one_to_be_linked_is_refused() {
+async fn n12_another_account_than_the_one_to_be_linked_is_refused() {
     let world = World::new().await;
     let browser = world.halting_browser();
     signs_in_at(&world, &browser, "/auth", ANN).await;

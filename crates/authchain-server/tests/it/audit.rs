@@ -2,12 +2,17 @@
 //! no page carries a secret.
 
 use std::{
+    cell::RefCell,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use authchain::provider::Pkce;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{
+    Layer, filter,
+    fmt::{MakeWriter, writer::OptionalWriter},
+    layer::SubscriberExt,
+};
 
 use crate::world::{World, choice, text};
 
@@ -30,27 +35,49 @@ impl io::Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+thread_local! {
+    static LISTENING: RefCell<Option<Log>> = const { RefCell::new(None) };
+}
+
+/// Ends the listening of a test.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        LISTENING.set(None);
+    }
+}
+
+/// What the thread that writes listens with; nothing is kept of the others.
+struct OfThisThread;
+
+impl<'a> MakeWriter<'a> for OfThisThread {
+    type Writer = OptionalWriter<Log>;
+    fn make_writer(&'a self) -> Self::Writer {
+        LISTENING.with_borrow(Option::clone).map_or_else(OptionalWriter::none, OptionalWriter::some)
     }
 }
 
 /// Everything that this thread logs, down to the last detail. The server of a test runs on the test's own thread.
-fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
+///
+/// There is one subscriber for all tests, and it takes part in every event: `tracing` remembers for each place in the code
+/// whether anybody is interested, and what it remembers must not hang on which test came by first.
+fn listen() -> (Log, Guard) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let listening = filter::dynamic_filter_fn(|_, _| LISTENING.with_borrow(Option::is_some));
+        let written =
+            tracing_subscriber::fmt::layer().with_ansi(false).with_writer(OfThisThread).with_filter(listening);
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(written)).unwrap();
+        tracing::callsite::rebuild_interest_cache();
+    });
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::level_filters::LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    (log, guard)
+    LISTENING.set(Some(log.clone()));
+    (log, Guard)
 }
 
 #[tokio::test]
-async fn every_decision_of_a_sign_in_is_one_event_and_no_line_has_a_secret() {
+async fn n22_every_decision_of_a_sign_in_is_one_event_and_no_line_has_a_secret() {
     let (log, _guard) = listen();
     let world = World::new().await;
     let (client, answer) = world.confidential_client("client_secret_post").await;
@@ -103,7 +130,7 @@ async fn a_refusal_is_an_event_with_the_number_on_the_page() {
 }
 
 #[tokio::test]
-async fn a_session_cookie_and_a_session_token_are_in_no_line_either() {
+async fn n22_a_session_cookie_and_a_session_token_are_in_no_line_either() {
     let (log, _guard) = listen();
     let world = World::new().await;
     let browser = world.browser();

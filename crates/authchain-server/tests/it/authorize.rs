@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::world::{CALLBACK, Client, DRIVE, GMAIL, World, choice, text};
 
 #[tokio::test]
-async fn the_page_names_the_client_where_the_answer_goes_and_the_scopes_in_words() {
+async fn n11_the_page_names_the_client_where_the_answer_goes_and_the_scopes_in_words() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
     let page =
@@ -29,7 +29,7 @@ async fn the_page_names_the_client_where_the_answer_goes_and_the_scopes_in_words
 }
 
 #[tokio::test]
-async fn an_unknown_client_gets_a_page_that_says_what_to_click_and_never_a_redirect() {
+async fn n09_a3_a4_an_unknown_client_gets_a_page_that_says_what_to_click_and_never_a_redirect() {
     let world = World::new().await;
     for id in ["ac_unknown", "mcp_123", "x"] {
         let client = Client { id: id.into(), secret: None };
@@ -43,7 +43,7 @@ async fn an_unknown_client_gets_a_page_that_says_what_to_click_and_never_a_redir
 }
 
 #[tokio::test]
-async fn a_redirect_uri_that_was_not_registered_is_never_followed() {
+async fn n07_n09_a_redirect_uri_that_was_not_registered_is_never_followed() {
     let world = World::new().await;
     let client = world.client().await;
     for uri in [
@@ -68,7 +68,7 @@ async fn a_redirect_uri_that_was_not_registered_is_never_followed() {
 }
 
 #[tokio::test]
-async fn a_loopback_client_may_come_back_on_another_port() {
+async fn n07_a1_a_loopback_client_may_come_back_on_another_port() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
     let other = "http://127.0.0.1:50123/callback";
@@ -81,7 +81,7 @@ async fn a_loopback_client_may_come_back_on_another_port() {
 }
 
 #[tokio::test]
-async fn faults_of_the_request_are_told_to_the_client_with_state_and_iss() {
+async fn n09_n14_faults_of_the_request_are_told_to_the_client_with_state_and_iss() {
     let world = World::new().await;
     let client = world.client().await;
     for (change, error) in [
@@ -108,7 +108,7 @@ async fn faults_of_the_request_are_told_to_the_client_with_state_and_iss() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_sent_twice_is_refused() {
+async fn n09_a_parameter_that_is_sent_twice_is_refused() {
     let world = World::new().await;
     let client = world.client().await;
     let mut url = world.authorize_url(&client, &Pkce::generate(), &[]);
@@ -121,7 +121,7 @@ async fn a_parameter_that_is_sent_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn several_spellings_of_the_resource_or_none_are_the_same() {
+async fn n14_a7_a8_several_spellings_of_the_resource_or_none_are_the_same() {
     let world = World::new().await;
     let client = world.client().await;
     let resource = world.resource();
@@ -137,7 +137,7 @@ async fn several_spellings_of_the_resource_or_none_are_the_same() {
 }
 
 #[tokio::test]
-async fn the_state_comes_back_byte_for_byte() {
+async fn n09_a9_the_state_comes_back_byte_for_byte() {
     let world = World::new().await;
     let client = world.client().await;
     for state in ["a=b/c+d e&f%20ü#", &"x".repeat(2000)] {
@@ -148,7 +148,7 @@ async fn the_state_comes_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn opening_the_page_changes_nothing_and_each_load_stands_alone() {
+async fn n10_a3_opening_the_page_changes_nothing_and_each_load_stands_alone() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
     let url = world.authorize_url(&client, &pkce, &[]);
@@ -163,7 +163,7 @@ async fn opening_the_page_changes_nothing_and_each_load_stands_alone() {
 }
 
 #[tokio::test]
-async fn several_sign_ins_of_one_browser_live_side_by_side() {
+async fn n10_a10_several_sign_ins_of_one_browser_live_side_by_side() {
     let world = World::new().await;
     let (client, browser) = (world.client().await, world.browser());
     let (one, two) = (Pkce::generate(), Pkce::generate());
@@ -180,7 +180,7 @@ async fn several_sign_ins_of_one_browser_live_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_double_click_leads_to_the_same_place_and_a_late_one_says_that_it_is_done() {
+async fn n10_a11_a_double_click_leads_to_the_same_place_and_a_late_one_says_that_it_is_done() {
     let world = World::new().await;
     let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.halting_browser());
     let page = browser.open(world.authorize_url(&client, &pkce, &[])).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_double_click_leads_to_the_same_place_and_a_late_one_says_that_it_is_d
 }
 
 #[tokio::test]
-async fn a_no_is_told_to_the_client_and_cannot_be_turned_into_a_yes() {
+async fn n11_a_no_is_told_to_the_client_and_cannot_be_turned_into_a_yes() {
     let world = World::new().await;
     let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.browser());
     let page = browser.open(world.authorize_url(&client, &pkce, &[])).await.unwrap();
@@ -210,7 +210,7 @@ async fn a_no_is_told_to_the_client_and_cannot_be_turned_into_a_yes() {
 }
 
 #[tokio::test]
-async fn a_no_at_the_provider_is_told_to_the_client_too() {
+async fn n11_a_no_at_the_provider_is_told_to_the_client_too() {
     let world = World::new().await;
     let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.browser());
     let page = browser.open(world.authorize_url(&client, &pkce, &[])).await.unwrap();
@@ -221,7 +221,7 @@ async fn a_no_at_the_provider_is_told_to_the_client_too() {
 }
 
 #[tokio::test]
-async fn a_form_of_another_browser_of_another_site_or_too_late_does_nothing() {
+async fn n10_a_form_of_another_browser_of_another_site_or_too_late_does_nothing() {
     let world = World::new().await;
     let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.browser());
     let page = browser.open(world.authorize_url(&client, &pkce, &[])).await.unwrap();
@@ -250,7 +250,7 @@ async fn a_form_of_another_browser_of_another_site_or_too_late_does_nothing() {
 }
 
 #[tokio::test]
-async fn unknown_scopes_are_left_out_and_none_means_the_default_set() {
+async fn a6_unknown_scopes_are_left_out_and_none_means_the_default_set() {
     let world = World::new().await;
     let client = world.client().await;
     for (asked, seen, unseen) in [
@@ -267,7 +267,7 @@ async fn unknown_scopes_are_left_out_and_none_means_the_default_set() {
 }
 
 #[tokio::test]
-async fn a_name_cannot_break_out_of_the_page() {
+async fn n10_n11_a_name_cannot_break_out_of_the_page() {
     let world = World::new().await;
     let name = "<script>alert(1)</script>\u{202e}\"><img src=x>";
     let (_, answer) = world

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::world::World;
 
 #[tokio::test]
-async fn every_form_that_a_client_probes_is_answered_with_the_same_issuer() {
+async fn n03_n04_d1_d7_d12_r12_r13_every_form_that_a_client_probes_is_answered_with_the_same_issuer() {
     let world = World::new().await;
     for path in [
         "/.well-known/oauth-authorization-server/mcp",
@@ -29,7 +29,7 @@ async fn every_form_that_a_client_probes_is_answered_with_the_same_issuer() {
 }
 
 #[tokio::test]
-async fn both_forms_of_the_resource_metadata_name_the_mcp_url_to_the_byte() {
+async fn n01_n04_d1_d2_d5_both_forms_of_the_resource_metadata_name_the_mcp_url_to_the_byte() {
     let world = World::new().await;
     for path in ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"] {
         let (status, document) = world.get_json(path).await;
@@ -42,7 +42,7 @@ async fn both_forms_of_the_resource_metadata_name_the_mcp_url_to_the_byte() {
 }
 
 #[tokio::test]
-async fn offline_access_is_announced_by_the_authorization_server_and_comes_last() {
+async fn n04_a5_offline_access_is_announced_by_the_authorization_server_and_comes_last() {
     let world = World::new().await;
     let (_, document) = world.get_json("/.well-known/oauth-authorization-server").await;
     let scopes: Vec<&str> = document["scopes_supported"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -51,7 +51,7 @@ async fn offline_access_is_announced_by_the_authorization_server_and_comes_last(
 }
 
 #[tokio::test]
-async fn every_endpoint_that_is_announced_is_there_and_below_the_issuer() {
+async fn n03_d12_every_endpoint_that_is_announced_is_there_and_below_the_issuer() {
     let world = World::new().await;
     let (_, document) = world.get_json("/.well-known/openid-configuration").await;
     for (name, value) in document.as_object().unwrap() {
@@ -66,7 +66,7 @@ async fn every_endpoint_that_is_announced_is_there_and_below_the_issuer() {
 }
 
 #[tokio::test]
-async fn the_public_keys_are_those_that_tokens_are_signed_with() {
+async fn n03_the_public_keys_are_those_that_tokens_are_signed_with() {
     let world = World::new().await;
     let (status, keys) = world.get_json("/oauth/jwks").await;
     assert_eq!(status, 200);
@@ -75,7 +75,7 @@ async fn the_public_keys_are_those_that_tokens_are_signed_with() {
 }
 
 #[tokio::test]
-async fn an_unknown_well_known_path_is_a_404_in_json() {
+async fn d1_an_unknown_well_known_path_is_a_404_in_json() {
     let world = World::new().await;
     for path in [
         "/.well-known/nothing",
@@ -92,7 +92,7 @@ async fn an_unknown_well_known_path_is_a_404_in_json() {
 }
 
 #[tokio::test]
-async fn browsers_of_any_origin_may_read_and_preflight() {
+async fn n04_d8_browsers_of_any_origin_may_read_and_preflight() {
     let world = World::new().await;
     for path in [
         "/.well-known/oauth-protected-resource/mcp",
@@ -125,7 +125,7 @@ async fn browsers_of_any_origin_may_read_and_preflight() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_the_public_address_is_what_counts() {
+async fn n03_d10_d12_behind_a_proxy_the_public_address_is_what_counts() {
     let world = World::with(|options| {
         options.public_url = "https://auth.example.com/base".parse().unwrap();
         options.resource = "https://auth.example.com/base/mcp".parse().unwrap();
@@ -149,7 +149,7 @@ async fn behind_a_proxy_the_public_address_is_what_counts() {
 }
 
 #[tokio::test]
-async fn a_bare_host_is_published_without_a_slash() {
+async fn n01_d3_a_bare_host_is_published_without_a_slash() {
     let world = World::with(|options| options.resource = "https://mcp.example.com".parse().unwrap()).await;
     let (_, document) = world.get_json("/.well-known/oauth-protected-resource").await;
     assert_eq!(document["resource"], "https://mcp.example.com");

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::world::{CALLBACK, Client, World, text};
 
+const TOKEN: &str = "/oauth/token";
+
 /// A key of a client.
 pub(crate) struct Key(EcdsaKeyPair);
 
@@ -28,11 +30,11 @@ impl Key {
         PublicKey::from_jwk(&self.jwk()).unwrap().thumbprint()
     }
 
-    fn proof(&self, world: &World, nonce: Option<&str>) -> String {
+    fn proof(&self, world: &World, path: &str, nonce: Option<&str>) -> String {
         let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk()});
         let claims = json!({
-            "jti": Pkce::generate().challenge.as_str(), "htm": "POST", "htu": world.at("/oauth/token").as_str(),
+            "jti": Pkce::generate().challenge.as_str(), "htm": "POST", "htu": world.at(path).as_str(),
             "iat": world.clock.now().0, "nonce": nonce,
         });
         let signed = format!("{}.{}", part(&header), part(&claims));
@@ -42,8 +44,8 @@ impl Key {
 }
 
 /// One request to the token endpoint with a proof; the answer, and the nonce that came with it.
-async fn post(world: &World, proof: Option<&str>, form: &[(&str, &str)]) -> (u16, Value, Option<String>) {
-    let mut request = world.http.post(world.at("/oauth/token")).form(form);
+async fn post(world: &World, path: &str, proof: Option<&str>, form: &[(&str, &str)]) -> (u16, Value, Option<String>) {
+    let mut request = world.http.post(world.at(path)).form(form);
     if let Some(proof) = proof {
         request = request.header("dpop", proof);
     }
@@ -54,10 +56,15 @@ async fn post(world: &World, proof: Option<&str>, form: &[(&str, &str)]) -> (u16
 
 /// As a client does it: the first try learns the nonce, the second uses it.
 pub(crate) async fn prove(world: &World, key: &Key, form: &[(&str, &str)]) -> (u16, Value) {
-    let (status, answer, nonce) = post(world, Some(&key.proof(world, None)), form).await;
+    prove_at(world, TOKEN, key, form).await
+}
+
+/// The same at another endpoint.
+pub(crate) async fn prove_at(world: &World, path: &str, key: &Key, form: &[(&str, &str)]) -> (u16, Value) {
+    let (status, answer, nonce) = post(world, path, Some(&key.proof(world, path, None)), form).await;
     assert_eq!((status, &answer["error"]), (400, &"use_dpop_nonce".into()), "{answer}");
     let nonce = nonce.expect("the nonce to use");
-    let (status, answer, _) = post(world, Some(&key.proof(world, Some(&nonce))), form).await;
+    let (status, answer, _) = post(world, path, Some(&key.proof(world, path, Some(&nonce))), form).await;
     (status, answer)
 }
 
@@ -91,7 +98,7 @@ async fn n19_a_proof_binds_the_access_token_and_a_public_clients_refresh_token()
     assert_eq!(world.verified(&tokens).claims["cnf"]["jkt"], key.thumbprint());
 
     let refresh = text(&tokens, "refresh_token");
-    let without = post(&world, None, &refresh_form(&client, &refresh)).await;
+    let without = post(&world, TOKEN, None, &refresh_form(&client, &refresh)).await;
     assert_eq!((without.0, &without.1["error"]), (400, &"invalid_dpop_proof".into()));
     let (status, answer) = prove(&world, &Key::new(), &refresh_form(&client, &refresh)).await;
     assert_eq!((status, &answer["error"]), (400, &"invalid_grant".into()));
@@ -106,7 +113,7 @@ async fn n19_a_confidential_client_may_change_its_key_at_each_refresh() {
     let ((client, _), key) = (world.confidential_client("client_secret_post").await, Key::new());
     let (_, tokens) = redeem(&world, &client, &key, &[]).await;
     let (_, next) = prove(&world, &Key::new(), &refresh_form(&client, &text(&tokens, "refresh_token"))).await;
-    let (status, last, _) = post(&world, None, &refresh_form(&client, &text(&next, "refresh_token"))).await;
+    let (status, last, _) = post(&world, TOKEN, None, &refresh_form(&client, &text(&next, "refresh_token"))).await;
     assert_eq!((status, &last["token_type"]), (200, &"Bearer".into()), "{last}");
 }
 
@@ -128,15 +135,15 @@ async fn n19_a_proof_at_the_token_endpoint_is_taken_once_and_only_while_its_nonc
     let world = World::new().await;
     let (client, key) = (world.client().await, Key::new());
     let form = refresh_form(&client, "art_x");
-    let (_, _, nonce) = post(&world, Some(&key.proof(&world, None)), &form).await;
-    let proof = key.proof(&world, nonce.as_deref());
-    assert_eq!(post(&world, Some(&proof), &form).await.1["error"], "invalid_grant", "the proof was good");
+    let (_, _, nonce) = post(&world, TOKEN, Some(&key.proof(&world, TOKEN, None)), &form).await;
+    let proof = key.proof(&world, TOKEN, nonce.as_deref());
+    assert_eq!(post(&world, TOKEN, Some(&proof), &form).await.1["error"], "invalid_grant", "the proof was good");
     world.restart();
-    assert_eq!(post(&world, Some(&proof), &form).await.1["error"], "invalid_dpop_proof");
-    assert_eq!(post(&world, Some("x.y.z"), &form).await.1["error"], "invalid_dpop_proof");
+    assert_eq!(post(&world, TOKEN, Some(&proof), &form).await.1["error"], "invalid_dpop_proof");
+    assert_eq!(post(&world, TOKEN, Some("x.y.z"), &form).await.1["error"], "invalid_dpop_proof");
     world.clock.advance(std::time::Duration::from_secs(301));
-    let late = key.proof(&world, nonce.as_deref());
-    assert_eq!(post(&world, Some(&late), &form).await.1["error"], "use_dpop_nonce");
+    let late = key.proof(&world, TOKEN, nonce.as_deref());
+    assert_eq!(post(&world, TOKEN, Some(&late), &form).await.1["error"], "use_dpop_nonce");
 }
 
 #[tokio::test]
@@ -154,6 +161,6 @@ async fn n19_dpop_is_announced_where_it_is_on_and_ignored_where_it_is_off() {
     let tokens = world.tokens(&client, "ann@example.com").await;
     let refresh = text(&tokens, "refresh_token");
     let (status, answer, nonce) =
-        post(&world, Some(&Key::new().proof(&world, None)), &refresh_form(&client, &refresh)).await;
+        post(&world, TOKEN, Some(&Key::new().proof(&world, TOKEN, None)), &refresh_form(&client, &refresh)).await;
     assert_eq!((status, &answer["token_type"], nonce), (200, &"Bearer".into(), None));
 }

@@ -248,7 +248,11 @@ async fn n19_what_is_switched_off_is_neither_announced_nor_given() {
         document["authorization_grant_profiles_supported"],
         json!(["urn:ietf:params:oauth:grant-profile:id-jag"])
     );
-    let trust = self::trust(|options| options.grants = Default::default()).await;
+    let trust = self::trust(|options| {
+        options.grants = Default::default();
+        options.grants.device_code = false;
+    })
+    .await;
     let (_, document) = trust.world.get_json("/.well-known/oauth-authorization-server").await;
     assert_eq!(document["grant_types_supported"], json!(["authorization_code", "refresh_token"]));
     assert!(document.get("authorization_grant_profiles_supported").is_none());

@@ -102,3 +102,32 @@ async fn n06_without_a_trusted_proxy_the_header_is_anybodys_word() {
         assert_eq!(register(&world, "9.9.9.9").await.0, 201, "loopback is not limited, whatever the header says");
     }
 }
+
+#[tokio::test]
+async fn a_public_client_is_limited_per_address_and_nobody_locks_it_out_elsewhere() {
+    let world = World::with(|options| {
+        options.limits.tokens_by_public_client = 5;
+        options.limits.trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+    })
+    .await;
+    let (client, other) = (world.client().await, world.confidential_client("client_secret_post").await.0);
+    let ask = async |address: &str, form: &[(&str, &str)]| {
+        let request = world.http.post(world.at("/oauth/token")).header("x-forwarded-for", address).form(form);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let of_public = [("grant_type", "refresh_token"), ("refresh_token", "art_x"), ("client_id", client.id.as_str())];
+    for _ in 0..5 {
+        assert_eq!(ask("9.9.9.9", &of_public).await, 400);
+    }
+    assert_eq!(ask("9.9.9.9", &of_public).await, 429);
+    assert_eq!(ask("8.8.8.8", &of_public).await, 400, "the same client elsewhere");
+    let of_other = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "art_x"),
+        ("client_id", other.id.as_str()),
+        ("client_secret", other.secret.as_deref().unwrap()),
+    ];
+    assert_eq!(ask("9.9.9.9", &of_other).await, 400, "another client at the same address");
+    world.clock.advance(Duration::from_secs(12));
+    assert_eq!(ask("9.9.9.9", &of_public).await, 400);
+}

@@ -5,16 +5,21 @@
 #![allow(clippy::unwrap_used, clippy::string_slice, clippy::indexing_slicing)]
 
 mod accounts;
+mod apps;
 mod audit;
 mod authorize;
 mod client_documents;
 mod client_keys;
+mod consent;
+mod device;
 mod discovery;
 mod dpop;
+mod field;
 mod grants;
 mod introspect;
 mod limits;
 mod local;
+mod new_clients;
 mod pages;
 mod refresh;
 mod registration;

@@ -21,7 +21,7 @@ async fn pages(world: &World) -> Vec<url::Url> {
 }
 
 #[tokio::test]
-async fn every_page_has_the_headers_that_keep_it_to_itself() {
+async fn n10_a2_every_page_has_the_headers_that_keep_it_to_itself() {
     let world = World::new().await;
     for url in pages(&world).await {
         let page = world.http.get(url.clone()).send().await.unwrap();
@@ -73,7 +73,7 @@ async fn the_style_sheet_is_named_after_its_content_and_kept_for_ever() {
 }
 
 #[tokio::test]
-async fn over_https_cookies_belong_to_this_host_alone() {
+async fn n10_over_https_cookies_belong_to_this_host_alone() {
     let world = World::with(|options| {
         options.public_url = "https://auth.example.com".parse().unwrap();
         options.resource = "https://auth.example.com/mcp".parse().unwrap();

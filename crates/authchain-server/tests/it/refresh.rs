@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::{DRIVE, GMAIL, World, scopes, text};
 
 #[tokio::test]
-async fn fifty_processes_that_refresh_at_once_get_the_same_successor_and_the_family_does_not_grow() {
+async fn n15_t1_fifty_processes_that_refresh_at_once_get_the_same_successor_and_the_family_does_not_grow() {
     let world = World::new().await;
     let client = world.client().await;
     let tokens = world.tokens(&client, "ann@example.com").await;
@@ -24,7 +24,7 @@ async fn fifty_processes_that_refresh_at_once_get_the_same_successor_and_the_fam
 }
 
 #[tokio::test]
-async fn a_lost_answer_and_a_restart_cost_nobody_anything() {
+async fn n15_a_lost_answer_and_a_restart_cost_nobody_anything() {
     let world = World::new().await;
     let client = world.client().await;
     let first = text(&world.tokens(&client, "ann@example.com").await, "refresh_token");
@@ -38,7 +38,7 @@ async fn a_lost_answer_and_a_restart_cost_nobody_anything() {
 }
 
 #[tokio::test]
-async fn a_stolen_token_used_after_the_window_ends_the_grant() {
+async fn n15_a_stolen_token_used_after_the_window_ends_the_grant() {
     let world = World::new().await;
     let client = world.client().await;
     let tokens = world.tokens(&client, "ann@example.com").await;
@@ -53,7 +53,7 @@ async fn a_stolen_token_used_after_the_window_ends_the_grant() {
 }
 
 #[tokio::test]
-async fn a_token_whose_successors_successor_exists_ends_the_grant_within_the_window_too() {
+async fn n15_a_token_whose_successors_successor_exists_ends_the_grant_within_the_window_too() {
     let world = World::new().await;
     let client = world.client().await;
     let first = text(&world.tokens(&client, "ann@example.com").await, "refresh_token");
@@ -64,7 +64,7 @@ async fn a_token_whose_successors_successor_exists_ends_the_grant_within_the_win
 }
 
 #[tokio::test]
-async fn a_refresh_token_belongs_to_one_client() {
+async fn n15_a_refresh_token_belongs_to_one_client() {
     let world = World::new().await;
     let client = world.client().await;
     let (other, _) = world.confidential_client("client_secret_post").await;
@@ -74,7 +74,7 @@ async fn a_refresh_token_belongs_to_one_client() {
 }
 
 #[tokio::test]
-async fn what_was_never_a_refresh_token_of_ours_is_turned_away() {
+async fn n15_t2_what_was_never_a_refresh_token_of_ours_is_turned_away() {
     let world = World::new().await;
     let client = world.client().await;
     let tokens = world.tokens(&client, "ann@example.com").await;
@@ -87,7 +87,7 @@ async fn what_was_never_a_refresh_token_of_ours_is_turned_away() {
 }
 
 #[tokio::test]
-async fn a_refresh_narrows_and_never_widens() {
+async fn n15_t6_a_refresh_narrows_and_never_widens() {
     let world = World::new().await;
     let client = world.client().await;
     let mut token = text(&world.tokens(&client, "ann@example.com").await, "refresh_token");
@@ -114,7 +114,7 @@ async fn a_refresh_narrows_and_never_widens() {
 }
 
 #[tokio::test]
-async fn a_grant_lives_ninety_days_beyond_its_last_use() {
+async fn n15_t11_a_grant_lives_ninety_days_beyond_its_last_use() {
     let world = World::new().await;
     let client = world.client().await;
     let mut token = text(&world.tokens(&client, "ann@example.com").await, "refresh_token");
@@ -127,7 +127,7 @@ async fn a_grant_lives_ninety_days_beyond_its_last_use() {
 }
 
 #[tokio::test]
-async fn an_account_that_was_disconnected_gives_no_more_tokens() {
+async fn n15_an_account_that_was_disconnected_gives_no_more_tokens() {
     let world = World::new().await;
     let client = world.client().await;
     let token = text(&world.tokens(&client, "ann@example.com").await, "refresh_token");

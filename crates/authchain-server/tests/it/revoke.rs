@@ -11,7 +11,7 @@ async fn revoke(world: &World, client: &Client, token: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn either_token_ends_both_and_tier_2_hears_it() {
+async fn n18_t8_either_token_ends_both_and_tier_2_hears_it() {
     let world = World::new().await;
     let client = world.client().await;
     for name in ["refresh_token", "access_token"] {
@@ -27,7 +27,7 @@ async fn either_token_ends_both_and_tier_2_hears_it() {
 }
 
 #[tokio::test]
-async fn an_expired_access_token_still_names_its_grant() {
+async fn n18_an_expired_access_token_still_names_its_grant() {
     let world = World::new().await;
     let client = world.client().await;
     let tokens = world.tokens(&client, "ann@example.com").await;
@@ -37,7 +37,7 @@ async fn an_expired_access_token_still_names_its_grant() {
 }
 
 #[tokio::test]
-async fn a_token_that_nobody_knows_is_as_good_as_revoked() {
+async fn n18_t8_a_token_that_nobody_knows_is_as_good_as_revoked() {
     let world = World::new().await;
     let client = world.client().await;
     for token in ["x", "art_AAAA", "a.b.c"] {
@@ -47,7 +47,7 @@ async fn a_token_that_nobody_knows_is_as_good_as_revoked() {
 }
 
 #[tokio::test]
-async fn nobody_revokes_what_another_client_was_given() {
+async fn n18_nobody_revokes_what_another_client_was_given() {
     let world = World::new().await;
     let client = world.client().await;
     let (other, _) = world.confidential_client("client_secret_post").await;

@@ -12,7 +12,7 @@ use authchain_testkit::Endpoint;
 use crate::world::{DRIVE, GMAIL, World, choice, scopes, text};
 
 #[tokio::test]
-async fn the_whole_way_ends_with_tokens_of_ours_for_this_resource() {
+async fn n14_t7_the_whole_way_ends_with_tokens_of_ours_for_this_resource() {
     let world = World::new().await;
     let client = world.client().await;
     let tokens = world.tokens(&client, "ann@example.com").await;
@@ -33,7 +33,7 @@ async fn the_whole_way_ends_with_tokens_of_ours_for_this_resource() {
 }
 
 #[tokio::test]
-async fn no_secret_of_google_ever_reaches_a_client() {
+async fn n16_no_secret_of_google_ever_reaches_a_client() {
     let world = World::new().await;
     let client = world.client().await;
     let pkce = Pkce::generate();
@@ -45,7 +45,7 @@ async fn no_secret_of_google_ever_reaches_a_client() {
 }
 
 #[tokio::test]
-async fn google_is_asked_for_offline_access_consent_pkce_and_nothing_of_the_clients() {
+async fn a12_google_is_asked_for_offline_access_consent_pkce_and_nothing_of_the_clients() {
     let world = World::new().await;
     let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.halting_browser());
     let resource = world.resource();
@@ -78,7 +78,7 @@ async fn a_restart_between_any_two_steps_goes_unnoticed() {
 }
 
 #[tokio::test]
-async fn on_the_durable_database_a_code_is_redeemed_once_and_everything_outlives_a_restart() {
+async fn n13_n15_on_the_durable_database_a_code_is_redeemed_once_and_everything_outlives_a_restart() {
     let world = World::new().await;
     let folder = tempfile::tempdir().unwrap();
     let open = || Arc::new(StateDb::open(&folder.path().join("state.db"), world.clock.clone()).unwrap());
@@ -112,7 +112,7 @@ async fn a_client_outlives_the_loss_of_the_state_database() {
 }
 
 #[tokio::test]
-async fn another_browser_at_the_callback_is_refused_and_the_right_one_still_finishes() {
+async fn n10_another_browser_at_the_callback_is_refused_and_the_right_one_still_finishes() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
     // One browser begins; somebody else comes back with its state.
@@ -130,7 +130,7 @@ async fn another_browser_at_the_callback_is_refused_and_the_right_one_still_fini
 }
 
 #[tokio::test]
-async fn a_state_is_good_once_for_its_own_callback_and_for_ten_minutes() {
+async fn n10_a_state_is_good_once_for_its_own_callback_and_for_ten_minutes() {
     let world = World::new().await;
     let (client, pkce, browser) = (world.client().await, Pkce::generate(), world.halting_browser());
     let begin = async || {
@@ -170,7 +170,7 @@ async fn an_error_of_the_provider_is_a_page_with_a_number_and_a_way_back() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_is_a_503_and_nothing_is_lost() {
+async fn t9_a_provider_that_is_down_is_a_503_and_nothing_is_lost() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
     world.google.control().fail(Endpoint::Token, 503, 50);
@@ -212,4 +212,20 @@ async fn who_asks_who_the_person_is_gets_an_id_token() {
     let back = world.walk(&url, "bob@example.com").await;
     let (_, tokens) = world.redeem(&client, &pkce, &back.query("code").unwrap()).await;
     assert!(tokens.get("id_token").is_none());
+}
+
+#[tokio::test]
+async fn a_code_that_the_provider_does_not_take_has_a_sentence_of_its_own() {
+    let world = World::new().await;
+    let client = world.client().await;
+    let browser = world.halting_browser();
+    let url = world.authorize_url(&client, &Pkce::generate(), &[]);
+    let consent = browser.open(url).await.unwrap();
+    let leaving = browser.press(&consent, "Allow", &[]).await.unwrap();
+    let state = leaving.query("state").unwrap();
+    let back = browser.open(world.at(&format!("/oauth2callback?state={state}&code=stale"))).await.unwrap();
+    assert_eq!(back.status, 400, "{}", back.text());
+    assert!(back.text().contains("Please sign in once more"), "{}", back.text());
+    assert!(!back.text().contains("upstream_refused"), "{}", back.text());
+    assert!(back.link("Return to Test Client").is_some(), "the client is told, too: {}", back.text());
 }

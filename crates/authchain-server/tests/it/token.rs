@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::world::{CALLBACK, Client, World, text};
 
 #[tokio::test]
-async fn of_a_hundred_redemptions_of_one_code_exactly_one_succeeds() {
+async fn n13_of_a_hundred_redemptions_of_one_code_exactly_one_succeeds() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
     let code = world.code(&client, &pkce, "ann@example.com").await;
@@ -19,7 +19,7 @@ async fn of_a_hundred_redemptions_of_one_code_exactly_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_code_that_comes_twice_revokes_what_it_gave() {
+async fn n13_a_code_that_comes_twice_revokes_what_it_gave() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
     let code = world.code(&client, &pkce, "ann@example.com").await;
@@ -33,7 +33,7 @@ async fn a_code_that_comes_twice_revokes_what_it_gave() {
 }
 
 #[tokio::test]
-async fn a_code_is_bound_to_client_redirect_verifier_and_a_minute() {
+async fn n13_a_code_is_bound_to_client_redirect_verifier_and_a_minute() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
     let (other, _) = world.confidential_client("client_secret_post").await;
@@ -64,7 +64,7 @@ async fn a_code_is_bound_to_client_redirect_verifier_and_a_minute() {
 }
 
 #[tokio::test]
-async fn a_json_body_is_read_like_a_form() {
+async fn n14_n17_a_json_body_is_read_like_a_form() {
     let world = World::new().await;
     let (client, pkce) = (world.client().await, Pkce::generate());
     let code = world.code(&client, &pkce, "ann@example.com").await;
@@ -78,7 +78,7 @@ async fn a_json_body_is_read_like_a_form() {
 }
 
 #[tokio::test]
-async fn a_confidential_client_proves_itself_by_header_or_body_whatever_it_registered() {
+async fn n03_t4_a_confidential_client_proves_itself_by_header_or_body_whatever_it_registered() {
     let world = World::new().await;
     for method in ["client_secret_basic", "client_secret_post"] {
         let (client, _) = world.confidential_client(method).await;
@@ -97,7 +97,7 @@ async fn a_confidential_client_proves_itself_by_header_or_body_whatever_it_regis
 }
 
 #[tokio::test]
-async fn who_cannot_prove_itself_is_invalid_client_with_401() {
+async fn n17_t2_who_cannot_prove_itself_is_invalid_client_with_401() {
     let world = World::new().await;
     let (confidential, _) = world.confidential_client("client_secret_post").await;
     let public = world.client().await;
@@ -122,7 +122,7 @@ async fn who_cannot_prove_itself_is_invalid_client_with_401() {
 }
 
 #[tokio::test]
-async fn an_empty_secret_of_a_public_client_is_no_secret() {
+async fn t5_an_empty_secret_of_a_public_client_is_no_secret() {
     let world = World::new().await;
     let client = world.client().await;
     let tokens = world.tokens(&client, "ann@example.com").await;
@@ -131,7 +131,7 @@ async fn an_empty_secret_of_a_public_client_is_no_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_lives_a_day_beyond_its_last_use_and_a_public_id_ninety() {
+async fn n06_a_secret_lives_a_day_beyond_its_last_use_and_a_public_id_ninety() {
     let world = World::new().await;
     let day = std::time::Duration::from_secs(24 * 3600);
     let ((confidential, _), public) = (world.confidential_client("client_secret_post").await, world.client().await);
@@ -155,7 +155,7 @@ async fn a_secret_lives_a_day_beyond_its_last_use_and_a_public_id_ninety() {
 }
 
 #[tokio::test]
-async fn requests_that_make_no_sense_have_their_own_words() {
+async fn n14_n17_requests_that_make_no_sense_have_their_own_words() {
     let world = World::new().await;
     let client = world.client().await;
     let id = client.id.as_str();

@@ -32,8 +32,21 @@ const MANY: usize = 4;
 /// What a writer is asked to do.
 #[derive(Debug)]
 pub(super) enum Job {
-    Put { key: CredentialKey, credential: Box<Credential>, expect: Expect, reply: Reply<Version> },
-    Delete { key: CredentialKey, reply: Reply<bool> },
+    Put {
+        key: CredentialKey,
+        credential: Box<Credential>,
+        expect: Expect,
+        reply: Reply<Version>,
+    },
+    Delete {
+        key: CredentialKey,
+        reply: Reply<bool>,
+    },
+    /// Seal it for the primary key, whatever is in it.
+    Rewrap {
+        key: CredentialKey,
+        reply: Reply<bool>,
+    },
 }
 
 /// Hears what is stored now for a key, before whoever asked for it hears it.
@@ -57,8 +70,24 @@ struct Staged {
     aside: Option<(PathBuf, PathBuf)>,
     /// Files under old names that this write replaces.
     replaces: Vec<PathBuf>,
-    stored: Versioned<Credential>,
-    reply: Reply<Version>,
+    /// What is in it, as far as that is known here.
+    stored: Option<Versioned<Credential>>,
+    answer: Answer,
+}
+
+/// Who waits for a write.
+enum Answer {
+    Put(Reply<Version>, Version),
+    Rewrap(Reply<bool>),
+}
+
+impl Answer {
+    fn send(self, done: Result<(), StoreError>) {
+        match self {
+            Self::Put(reply, version) => reply.send(done.map(|()| version)),
+            Self::Rewrap(reply) => reply.send(done.map(|()| true)),
+        }
+    }
 }
 
 /// A deletion of files that are there.
@@ -113,14 +142,14 @@ impl Committer {
 impl Job {
     fn key(&self) -> &CredentialKey {
         match self {
-            Self::Put { key, .. } | Self::Delete { key, .. } => key,
+            Self::Put { key, .. } | Self::Delete { key, .. } | Self::Rewrap { key, .. } => key,
         }
     }
 
     fn refuse(self, error: StoreError) {
         match self {
             Self::Put { reply, .. } => reply.send(Err(error)),
-            Self::Delete { reply, .. } => reply.send(Err(error)),
+            Self::Delete { reply, .. } | Self::Rewrap { reply, .. } => reply.send(Err(error)),
         }
     }
 }
@@ -143,8 +172,17 @@ fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) -> Vec<OwnedFd> 
             Job::Put { key, credential, expect, reply } => match prepare(folder, observer, &key, &credential, expect) {
                 Ok(prepared) => {
                     let Prepared { temporary, target, aside, replaces, version } = prepared;
-                    let stored = Versioned { value: *credential, version };
-                    puts.push(Staged { key, temporary, target, aside, replaces, stored, reply });
+                    let stored = Some(Versioned { value: *credential, version });
+                    let answer = Answer::Put(reply, version);
+                    puts.push(Staged { key, temporary, target, aside, replaces, stored, answer });
+                }
+                Err(error) => reply.send(Err(error)),
+            },
+            Job::Rewrap { key, reply } => match rewrap(folder, &key) {
+                Ok(None) => reply.send(Ok(false)),
+                Ok(Some((target, temporary))) => {
+                    let (aside, replaces, answer) = (None, Vec::new(), Answer::Rewrap(reply));
+                    puts.push(Staged { key, temporary, target, aside, replaces, stored: None, answer });
                 }
                 Err(error) => reply.send(Err(error)),
             },
@@ -166,15 +204,15 @@ fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) -> Vec<OwnedFd> 
     let mut written = Vec::with_capacity(puts.len());
     match sync(&puts) {
         Ok(()) => {
-            for Staged { key, temporary, target, aside, replaces, stored, reply } in puts {
+            for Staged { key, temporary, target, aside, replaces, stored, answer } in puts {
                 replaced.extend(keep_open(&target));
                 match publish(temporary, &target, aside, &replaces) {
-                    Ok(()) => written.push((key, stored, reply)),
-                    Err(error) => reply.send(Err(error)),
+                    Ok(()) => written.push((key, stored, answer)),
+                    Err(error) => answer.send(Err(error)),
                 }
             }
         }
-        Err(error) => puts.into_iter().for_each(|staged| staged.reply.send(Err(error.clone()))),
+        Err(error) => puts.into_iter().for_each(|staged| staged.answer.send(Err(error.clone()))),
     }
     let mut deleted = Vec::with_capacity(deletes.len());
     for Doomed { key, files, reply } in deletes {
@@ -186,12 +224,11 @@ fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) -> Vec<OwnedFd> 
     }
 
     let durable = private::sync_folder(&folder.path);
-    for (key, stored, reply) in written {
-        let version = stored.version;
+    for (key, stored, answer) in written {
         if durable.is_ok() {
-            observer(&key, Some(stored));
+            observer(&key, stored);
         }
-        reply.send(durable.clone().map(|()| version));
+        answer.send(durable.clone());
     }
     for (key, reply) in deleted {
         if durable.is_ok() {
@@ -225,9 +262,9 @@ fn prepare(
     expect: Expect,
 ) -> Result<Prepared, StoreError> {
     let target = folder.file_of(key);
-    let mut aside = None;
+    let (mut aside, mut for_users) = (None, None);
     match folder.stored(key)? {
-        Some(Stored { credential: Err(error), path, version }) => {
+        Some(Stored { credential: Err(error), path, version, .. }) => {
             // Only a write that was told to go over anything goes over a broken file, and then the file is kept. Over one
             // that another key would open nothing goes: the key may come back.
             if expect != Expect::Any || !matches!(error, StoreError::Corrupt { .. }) {
@@ -248,16 +285,29 @@ fn prepare(
                 observer(key, stored);
                 return Err(StoreError::Conflict { what: key.to_string() });
             }
+            for_users = stored.and_then(|stored| stored.for_users);
         }
     }
     if let Some(keyring) = folder.form.keyring() {
         // Another process may have made a new primary key; under the lock nobody retires the one that is used now.
         keyring.refresh()?;
     }
-    let bytes = folder.form.encode(key, credential)?;
+    let bytes = folder.form.encode(key, credential, for_users.as_ref().map(|envelope| envelope.as_slice()))?;
     let temporary = private::write_beside(&target, &bytes)?;
     let replaces = folder.readable_old_files(key)?;
     Ok(Prepared { temporary, target, aside, replaces, version: version_of(&bytes) })
+}
+
+/// A file sealed for the primary key whose content nobody has to open; `None` when there is nothing to do.
+fn rewrap(folder: &Folder, key: &CredentialKey) -> Result<Option<(PathBuf, NamedTempFile)>, StoreError> {
+    let Some(Stored { path, .. }) = folder.stored(key)? else { return Ok(None) };
+    let Some(bytes) = private::read(&path)? else { return Ok(None) };
+    if let Some(keyring) = folder.form.keyring() {
+        keyring.refresh()?;
+    }
+    let Some(rewrapped) = folder.form.rewrap(key, &bytes, &path)? else { return Ok(None) };
+    let temporary = private::write_beside(&path, &rewrapped)?;
+    Ok(Some((path, temporary)))
 }
 
 /// Makes the content of the temporary files durable.

@@ -14,7 +14,7 @@ use super::name::{self, Name};
 use crate::{
     authorized_user::AuthorizedUser,
     private::{self, corrupt},
-    record::FileForm,
+    record::{self, FileForm},
 };
 
 /// A folder of credentials in one form.
@@ -33,6 +33,8 @@ pub(super) struct Stored {
     pub(super) version: Version,
     /// What is in it, or why it cannot be read.
     pub(super) credential: Result<Credential, StoreError>,
+    /// The envelope in it, where a user's key opens that: whoever writes over it must not shut that user out.
+    pub(super) for_users: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// The version of a file's content: the beginning of its SHA-256. It is the same for every process, and differs after
@@ -115,7 +117,8 @@ impl Folder {
     fn own(&self, key: &CredentialKey, path: PathBuf) -> Result<Option<Stored>, StoreError> {
         let Some(bytes) = private::read(&path)? else { return Ok(None) };
         let credential = self.form.decode(key, &bytes, &path);
-        Ok(Some(Stored { path, version: version_of(&bytes), credential }))
+        let for_users = record::envelope_for_users(&bytes);
+        Ok(Some(Stored { path, version: version_of(&bytes), credential, for_users }))
     }
 
     /// Where else a key's credential may be: under our name for it, should that not be the one in use, and where earlier
@@ -136,7 +139,7 @@ impl Folder {
             Ok(None) | Err(_) => return Ok(None),
         };
         let version = version_of(&bytes);
-        let stored = |path, credential| Ok(Some(Stored { path, version, credential }));
+        let stored = |path, credential| Ok(Some(Stored { path, version, credential, for_users: None }));
         match self.form.decode_old(&bytes, &path) {
             Ok(file) => match owner_of_old(safe, &file) {
                 Some(owner) if owner == *key => stored(path, Ok(file.credential)),

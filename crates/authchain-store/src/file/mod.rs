@@ -95,6 +95,12 @@ impl FileStore {
         self.blocking(move |folder| Ok(folder.bytes(&key)?.map(|bytes| folder.form.sealed_with(&bytes)))).await
     }
 
+    /// Seals a record for the primary key without opening it; whether there was something to do.
+    pub(crate) async fn rewrap(&self, key: &CredentialKey) -> Result<bool, StoreError> {
+        let key = key.clone();
+        self.writer.ask(|reply| Job::Rewrap { key, reply }).await
+    }
+
     /// Waits until every write of any process that began before now is visible.
     pub(crate) async fn settle(&self) -> Result<(), StoreError> {
         self.blocking(|folder| FolderLock::of(&folder.path).lock().map(drop)).await
@@ -190,7 +196,7 @@ fn warn_of_the_other_form(dir: &Path, form: &FileForm) -> Result<(), StoreError>
 }
 
 /// Reads a file's name, in either form.
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn try_name(text: &str) {
     for extension in ["enc", "json"] {
         if let Some(name::Name::Key(key)) = name::parse(text, extension) {

@@ -10,6 +10,7 @@ use super::{
     kinds::{self, GCLOUDS_CLIENT},
     owner::{self, Claims, NameClaim},
 };
+use crate::authorized_user;
 
 const GOOGLE_TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
@@ -84,6 +85,7 @@ impl Draft {
             extra: self.extra,
         };
         let group = self.group.or_else(|| owner::group_of(path)).unwrap_or_default();
+        let credential = authorized_user::as_stored(credential);
         Ok(Found { owner, owner_from, hint, group, credential, notes: self.notes })
     }
 

@@ -85,3 +85,13 @@ fn stretched(passphrase: &[u8]) -> String {
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, SIGNING_SALT, passphrase, &mut *key);
     general_purpose::URL_SAFE.encode(*key)
 }
+
+/// An entry of upstream tokens with this content, under a store key that comes straight from the signing key.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn sealed_entry(content: &[u8], signing_key: &Secret) -> Vec<u8> {
+    let key = derived(signing_key.expose().as_bytes(), STORAGE_SALT);
+    let token = Fernet::new(&key).expect("32 bytes are a key").encrypt_at_time(content, 0);
+    serde_json::json!({ "value": { "__encrypted_data__": general_purpose::STANDARD.encode(token) } })
+        .to_string()
+        .into_bytes()
+}

@@ -46,14 +46,14 @@ fn format(fields: &Fields, path: &Path) -> &'static str {
     let named = |beginning: &str| name.starts_with(beginning);
     if fields.has("authchain") {
         "authchain"
+    } else if fields.has("quota_project_id") || named("application_default_credentials") {
+        "gcloud_adc"
     } else if fields.has("encrypted_at") || fields.has("saved_at") || name.ends_with("_credentials.json") {
         "earlier_plaintext"
     } else if named("fastmcp_") || (fields.has("provider") && fields.has("token_expiry")) {
         "bridge_fastmcp"
     } else if named("token_") || named("creds_") {
         "bridge_legacy"
-    } else if fields.has("quota_project_id") || named("application_default_credentials") {
-        "gcloud_adc"
     } else if fields.has("token") || fields.has("type") {
         "authorized_user"
     } else {

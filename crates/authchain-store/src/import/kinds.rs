@@ -28,7 +28,9 @@ pub(super) fn passed_by_name(name: &str) -> Option<(&'static str, &'static str)>
         ".user_api_keys.json" | ".user_api_key_links.json" | ".oauth_linkage_prefs.json" => {
             ("earlier_settings", "settings of an earlier server: no credential of Google")
         }
-        "state.db" | "state.db-wal" | "state.db-shm" | ".lock" => ("authchain_state", "authchain's own state"),
+        ".auth_keys_in_desktop_keyring" | "state.db" | "state.db-wal" | "state.db-shm" | ".lock" => {
+            ("authchain_state", "authchain's own state")
+        }
         _ if name.ends_with("_chat_sa.enc") => {
             ("earlier_settings", "a service account of an earlier server's chat app")
         }
@@ -135,7 +137,7 @@ pub fn client_secrets(path: &Path) -> Result<OAuthClient, StoreError> {
     client(&bytes).map_err(|flaw| private::corrupt(path, flaw.why))
 }
 
-fn client(bytes: &[u8]) -> Result<OAuthClient, Flaw> {
+pub(super) fn client(bytes: &[u8]) -> Result<OAuthClient, Flaw> {
     let mut fields = fields::object(bytes)?;
     let one_of = || Flaw::broken("it is not Google's client_secret.json: one key, `installed` or `web`");
     let mut client = match (fields.object("installed")?, fields.object("web")?) {

@@ -8,10 +8,13 @@ mod draft;
 mod fastmcp;
 mod fields;
 mod flat;
+#[cfg(feature = "postgres")]
+mod gateway;
 mod gws;
 mod ini;
 mod kinds;
 mod owner;
+mod places;
 mod rclone;
 mod recognize;
 mod sealed;
@@ -23,7 +26,15 @@ use std::{fmt, path::PathBuf};
 
 use authchain_core::{Credential, Email, OAuthClient, Secret, Timestamp, TokenGroup};
 
-pub use self::{kinds::client_secrets, walk::look};
+#[cfg(feature = "postgres")]
+pub use self::gateway::{GatewayKeys, look_in_gateway};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use self::{fastmcp::sealed_entry, recognize::recognize};
+pub use self::{
+    kinds::client_secrets,
+    places::{WellKnown, well_known},
+    walk::look,
+};
 
 /// What the person who imports knows beside the files.
 #[derive(Clone, Debug)]
@@ -127,6 +138,12 @@ impl Flaw {
     fn broken(why: impl Into<String>) -> Self {
         Self::new(why, "Make the file anew with the program that wrote it, or sign in again: authchain login")
     }
+}
+
+/// The client in the bytes of a `client_secret.json`.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn client(bytes: &[u8]) -> Option<OAuthClient> {
+    kinds::client(bytes).ok()
 }
 
 impl From<Flaw> for Verdict {

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// What the bytes of a file are. `named` is whether a person named this very file, and so says that it is a credential.
-pub(super) fn recognize(path: &Path, bytes: &[u8], named: bool, means: &Means) -> Vec<Finding> {
+pub(crate) fn recognize(path: &Path, bytes: &[u8], named: bool, means: &Means) -> Vec<Finding> {
     let file = File { path, named, means };
     if let Some((format, flaw)) = kinds::refused_by_name(path) {
         return file.one(format, flaw.into());

@@ -4,7 +4,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use authchain_core::{CredentialStore, StoreError};
 
-use crate::{FileForm, FileStore, StorageMode, seal::Keyring};
+use crate::{Encryption, FileForm, FileStore, StorageMode, seal::Keyring};
 
 /// A store with a name that people know it by.
 #[derive(Clone)]
@@ -38,25 +38,24 @@ impl Place {
     }
 
     /// What a mode with files keeps in a folder. `memory_with_backup` keeps the same files as `file_encrypted`; here they
-    /// are read from the disk, so that what is read back was written.
+    /// are read from the disk, so that what is read back was written. `encryption` is for those that are encrypted.
     ///
     /// # Errors
     /// [`PlaceError`], and those of [`FileStore::open`].
-    pub fn in_folder(mode: StorageMode, dir: &Path, keyring: &Keyring) -> Result<Self, PlaceError> {
+    pub fn in_folder(
+        mode: StorageMode,
+        dir: &Path,
+        keyring: &Keyring,
+        encryption: Encryption,
+    ) -> Result<Self, PlaceError> {
         let form = match mode {
             StorageMode::FilePlaintext => FileForm::Plaintext,
-            StorageMode::FileEncrypted | StorageMode::MemoryWithBackup => FileForm::Sealed(keyring.clone()),
+            StorageMode::FileEncrypted | StorageMode::MemoryWithBackup => {
+                FileForm::encrypted(encryption, keyring.clone())
+            }
             StorageMode::MemoryOnly => return Err(PlaceError::Memory),
             StorageMode::Postgres => return Err(PlaceError::NoFolder(mode)),
         };
-        Ok(Self::with_form(mode, dir, form)?)
-    }
-
-    /// As [`Place::in_folder`], for files in another form than the mode's usual one.
-    ///
-    /// # Errors
-    /// Those of [`FileStore::open`].
-    pub fn with_form(mode: StorageMode, dir: &Path, form: FileForm) -> Result<Self, StoreError> {
         let extension = form.extension();
         let store = Arc::new(FileStore::open(dir, form)?);
         let folder = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());

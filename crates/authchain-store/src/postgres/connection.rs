@@ -227,6 +227,11 @@ impl Connections {
         }
     }
 
+    /// What an error of a connection of one's own means.
+    pub(super) fn explain(&self, error: Error) -> StoreError {
+        self.failed(error).into_error()
+    }
+
     fn away(&self, cause: Cause) -> StoreError {
         StoreError::Unavailable { what: format!("use {}", self.name), cause }
     }

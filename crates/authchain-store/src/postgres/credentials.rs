@@ -17,7 +17,7 @@ use super::{
     notices::{Changes, Notice},
 };
 use crate::{
-    FileForm, SealedRecords, fresh_version, private,
+    FileForm, SealedRecords, fresh_version, private, record,
     seal::{KeyId, Keyring},
 };
 
@@ -59,12 +59,15 @@ impl PostgresStore {
 
     /// Seals where blocking is allowed, for the keys may have to be looked up.
     async fn seal(&self, key: &CredentialKey, credential: &Credential) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        // A user's key that opens what is there must open what takes its place.
+        let before = if self.keyring.has_users() { self.row(key).await? } else { None };
+        let before = before.and_then(|(sealed, _)| record::envelope_for_users(&sealed));
         let (form, keyring, key, credential) =
             (self.form.clone(), self.keyring.clone(), key.clone(), credential.clone());
         let sealed = tokio::task::spawn_blocking(move || {
             // Another process may have made a new primary key.
             keyring.refresh()?;
-            form.encode(&key, &credential)
+            form.encode(&key, &credential, before.as_ref().map(|envelope| envelope.as_slice()))
         });
         sealed.await.unwrap_or_else(|error| Err(StoreError::unavailable("seal a credential", error)))
     }
@@ -201,6 +204,18 @@ impl SealedRecords for PostgresStore {
             Err(private::corrupt(&self.record(key), "it is no sealed credential"))
         } else {
             Ok(Some(ids))
+        }
+    }
+
+    async fn rewrap(&self, key: &CredentialKey) -> Result<bool, StoreError> {
+        let Some((sealed, version)) = self.row(key).await? else { return Ok(false) };
+        self.keyring.look_again();
+        let Some(rewrapped) = self.form.rewrap(key, &sealed, &self.record(key))? else { return Ok(false) };
+        let written = self.write(key, &rewrapped, fresh_version(), Expect::Version(version)).await;
+        if written.map_err(Trouble::into_error)? {
+            Ok(true)
+        } else {
+            Err(StoreError::Conflict { what: key.to_string() })
         }
     }
 

@@ -23,6 +23,18 @@ pub use self::{
 };
 use crate::seal::Keyring;
 
+/// The rows of somebody else's database, and what it is called. No table is made in it.
+pub(crate) async fn rows_of(url: &Secret, query: &str) -> Result<(String, Vec<tokio_postgres::Row>), StoreError> {
+    let connections = Connections::new(url)?;
+    let (client, connection) = connections.dedicated().await?;
+    let moving = tokio::spawn(connection);
+    let rows = client.query(query, &[]).await.map_err(|error| connections.explain(error));
+    drop(client);
+    // How it ended interests nobody any more.
+    let _ = moving.await;
+    Ok((connections.name().to_owned(), rows?))
+}
+
 /// A database that is reachable and has our tables. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Postgres(Arc<Connections>);

@@ -14,11 +14,13 @@ use async_trait::async_trait;
 use authchain_core::{
     BoxStream, Clock, Expect, Namespace, StateEntry, StateKey, StateStore, StoreError, Timestamp, Version, Versioned,
 };
-use futures_util::{TryStreamExt, stream};
 use tokio_postgres::{Row, types::ToSql};
 
 use super::connection::{Connections, Trouble};
-use crate::{fresh_version, state::deadline};
+use crate::{
+    fresh_version,
+    state::{deadline, paged},
+};
 
 /// How many entries a scan reads at a time.
 const PAGE: usize = 500;
@@ -132,24 +134,7 @@ impl StateStore for PostgresState {
     }
 
     fn scan(&self, namespace: Namespace) -> BoxStream<'_, Result<StateEntry, StoreError>> {
-        /// What of the scan is in memory, and whether the table holds more.
-        struct Scan {
-            page: VecDeque<StateEntry>,
-            last: Option<String>,
-            more: bool,
-        }
-        let start = Scan { page: VecDeque::new(), last: None, more: true };
-        Box::pin(
-            stream::try_unfold(start, move |mut scan| async move {
-                if scan.page.is_empty() && scan.more {
-                    scan.page = self.page(namespace, scan.last.take()).await?;
-                    scan.more = scan.page.len() == PAGE;
-                    scan.last = scan.page.back().map(|entry| entry.id.clone());
-                }
-                Ok(scan.page.pop_front().map(|entry| (entry, scan)))
-            })
-            .into_stream(),
-        )
+        paged(PAGE, move |after| self.page(namespace, after))
     }
 }
 

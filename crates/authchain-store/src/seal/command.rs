@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    io::Read,
-    process::{Command, Stdio},
+    io::{self, Read, Write},
+    process::{Command, ExitStatus, Stdio},
     sync::{Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -48,31 +48,61 @@ impl KeyCommand {
 
     fn output(&self) -> Result<Zeroizing<String>, StoreError> {
         let failed = |why: String| StoreError::Unavailable { what: format!("run {self}"), cause: Cause::text(why) };
-        let mut child = Command::new("sh")
-            .args(["-c", &self.command])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| failed(e.to_string()))?;
-        let (tell, told) = mpsc::channel();
-        let stdout = child.stdout.take();
-        thread::spawn(move || {
-            let mut text = Zeroizing::new(String::with_capacity(4 << 10));
-            let read = stdout.map(|out| out.take(LONGEST).read_to_string(&mut text));
-            // Whoever has lost patience does not hear it.
-            let _ = tell.send(read.and_then(Result::ok).map(|_| text));
-        });
-        let Ok(text) = told.recv_timeout(PATIENCE) else {
-            // It may have ended by itself in this moment.
-            let _ = child.kill().and_then(|()| child.wait());
-            return Err(failed(format!("it took longer than {} seconds", PATIENCE.as_secs())));
-        };
-        let status = child.wait().map_err(|e| failed(e.to_string()))?;
-        if !status.success() {
-            return Err(failed(format!("it ended with {status}")));
+        let mut command = Command::new("sh");
+        command.args(["-c", &self.command]);
+        match run(command, None, PATIENCE) {
+            Ok(ended) if ended.succeeded => Ok(ended.printed),
+            Ok(ended) => Err(failed(format!("it ended with {}", ended.status))),
+            Err(error) => Err(failed(error.to_string())),
         }
-        text.ok_or_else(|| failed("it printed something else than text".into()))
     }
+}
+
+/// What a command that has ended said.
+pub(super) struct Ended {
+    pub(super) succeeded: bool,
+    pub(super) status: ExitStatus,
+    pub(super) printed: Zeroizing<String>,
+    /// What it said on standard error, if that is a pipe.
+    pub(super) complaint: Zeroizing<String>,
+}
+
+/// Runs a command that prints keys, and ends it when it takes too long. `input` is what it reads.
+pub(super) fn run(mut command: Command, input: Option<&str>, patience: Duration) -> io::Result<Ended> {
+    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    let mut child = command.stdin(stdin).stdout(Stdio::piped()).spawn()?;
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+        // Whoever ends without reading says why in another way. No list of keys fills a pipe.
+        let _ = pipe.write_all(input.as_bytes());
+    }
+    let (tell, told) = mpsc::channel();
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    thread::spawn(move || {
+        let said = read(stdout).and_then(|printed| Ok((printed, read(stderr)?)));
+        // Whoever has lost patience does not hear it.
+        let _ = tell.send(said);
+    });
+    let Ok(said) = told.recv_timeout(patience) else {
+        // It may have ended by itself in this moment.
+        let _ = child.kill().and_then(|()| child.wait());
+        return Err(io::Error::other(format!("it took longer than {} seconds", patience.as_secs())));
+    };
+    let status = child.wait()?;
+    let (printed, complaint) = match said {
+        Ok(said) => said,
+        // Of one that failed nobody wants to know what it printed.
+        Err(_) if !status.success() => Default::default(),
+        Err(_) => return Err(io::Error::other("it printed something else than text")),
+    };
+    Ok(Ended { succeeded: status.success(), status, printed, complaint })
+}
+
+fn read(pipe: Option<impl Read>) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::with_capacity(4 << 10));
+    if let Some(pipe) = pipe {
+        pipe.take(LONGEST).read_to_string(&mut text)?;
+    }
+    Ok(text)
 }
 
 impl fmt::Display for KeyCommand {

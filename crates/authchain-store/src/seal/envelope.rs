@@ -85,31 +85,55 @@ pub(super) fn seal(
     random(&mut *data_key);
     let mut sealed = begin(openers.len(), content.len())?;
     for opener in openers {
-        let mut salt = [0; SALT];
-        random(&mut salt);
-        match opener.user {
-            None => {
-                let wrapped = wrap(opener.kek, &salt, &bound_to(ONE_KEY, opener.id, associated), &*data_key)?;
-                push_recipient(&mut sealed, ONE_KEY, opener.id, &[&salt, &wrapped]);
-            }
-            Some(user) => {
-                let mut user_salt = [0; SALT];
-                random(&mut user_salt);
-                let inner = user_cipher(user, &user_salt)?;
-                let payload = Payload { msg: &*data_key, aad: &bound(b"user", &[associated]) };
-                let inner = inner.encrypt(&Nonce::from([0; NONCE]), payload).ok()?;
-                let coats = wrap(opener.kek, &salt, &bound_to(TWO_KEYS, opener.id, associated), &inner)?;
-                push_recipient(&mut sealed, TWO_KEYS, opener.id, &[&salt, &user_salt, &coats]);
-            }
+        push_opener(&mut sealed, opener, &data_key, associated, &mut random)?;
+    }
+    push_content(&mut sealed, &data_key, associated, content, &mut random)?;
+    Some(sealed)
+}
+
+/// Wraps the data key for one who may open it.
+fn push_opener(
+    sealed: &mut Vec<u8>,
+    opener: &Opener<'_>,
+    data_key: &Key,
+    associated: &[u8],
+    mut random: impl FnMut(&mut [u8]),
+) -> Option<()> {
+    let mut salt = [0; SALT];
+    random(&mut salt);
+    match opener.user {
+        None => {
+            let wrapped = wrap(opener.kek, &salt, &bound_to(ONE_KEY, opener.id, associated), &**data_key)?;
+            push_recipient(sealed, ONE_KEY, opener.id, &[&salt, &wrapped]);
+        }
+        Some(user) => {
+            let mut user_salt = [0; SALT];
+            random(&mut user_salt);
+            let inner = user_cipher(user, &user_salt)?;
+            let payload = Payload { msg: &**data_key, aad: &bound(b"user", &[associated]) };
+            let inner = inner.encrypt(&Nonce::from([0; NONCE]), payload).ok()?;
+            let coats = wrap(opener.kek, &salt, &bound_to(TWO_KEYS, opener.id, associated), &inner)?;
+            push_recipient(sealed, TWO_KEYS, opener.id, &[&salt, &user_salt, &coats]);
         }
     }
+    Some(())
+}
+
+/// The nonce and the content.
+fn push_content(
+    sealed: &mut Vec<u8>,
+    data_key: &Key,
+    associated: &[u8],
+    content: &[u8],
+    mut random: impl FnMut(&mut [u8]),
+) -> Option<()> {
     let mut nonce = [0; NONCE];
     random(&mut nonce);
     let payload = Payload { msg: content, aad: &bound(b"data", &[associated]) };
-    let sealed_content = Aes256Gcm::new_from_slice(&*data_key).ok()?.encrypt(&Nonce::from(nonce), payload).ok()?;
+    let encrypted = Aes256Gcm::new_from_slice(&**data_key).ok()?.encrypt(&Nonce::from(nonce), payload).ok()?;
     sealed.extend(nonce);
-    sealed.extend(sealed_content);
-    Some(sealed)
+    sealed.extend(encrypted);
+    Some(())
 }
 
 /// The header of an envelope.
@@ -177,18 +201,46 @@ impl<'a> Envelope<'a> {
         ids
     }
 
-    /// Opens it with whichever of the keys it is sealed for, and with the user's key where that is needed, too.
+    /// Whether a user's key opens it, together with one of the keyring.
+    pub(super) fn has_users(&self) -> bool {
+        self.recipients.iter().any(|recipient| recipient.parts().0 == TWO_KEYS)
+    }
+
+    /// Whether there are users among its recipients whose key is none of these.
+    pub(super) fn has_other_users<'k>(
+        &self,
+        key: impl Fn(KeyId) -> Option<&'k Key>,
+        users: &[&Key],
+        associated: &[u8],
+    ) -> bool {
+        let opens = |recipient: &Recipient<'_>| {
+            key(recipient.id).is_some_and(|kek| recipient.data_key(kek, users, associated).is_ok())
+        };
+        self.recipients.iter().any(|recipient| recipient.parts().0 == TWO_KEYS && !opens(recipient))
+    }
+
+    /// Opens it with whichever of the keys it is sealed for, and with a user's key where that is needed, too.
     pub(super) fn open<'k>(
         &self,
         key: impl Fn(KeyId) -> Option<&'k Key>,
-        user: Option<&Key>,
+        users: &[&Key],
         associated: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, Flaw> {
+        let data_key = self.data_key(key, users, associated)?;
+        self.open_content(&data_key, associated).ok_or(Flaw::Forged)
+    }
+
+    fn data_key<'k>(
+        &self,
+        key: impl Fn(KeyId) -> Option<&'k Key>,
+        users: &[&Key],
+        associated: &[u8],
+    ) -> Result<Key, Flaw> {
         let mut flaw = Flaw::NoKey(self.key_ids());
         for recipient in &self.recipients {
             let Some(key) = key(recipient.id) else { continue };
-            match recipient.data_key(key, user, associated) {
-                Ok(data_key) => return self.open_content(&data_key, associated).ok_or(Flaw::Forged),
+            match recipient.data_key(key, users, associated) {
+                Ok(data_key) => return Ok(data_key),
                 Err(Flaw::Forged) => flaw = Flaw::Forged,
                 Err(other) if flaw != Flaw::Forged => flaw = other,
                 Err(_) => {}
@@ -209,11 +261,67 @@ impl<'a> Envelope<'a> {
         if self.recipients.iter().all(|recipient| recipient.id == primary.0 || key(recipient.id).is_none()) {
             return Ok(None);
         }
+        let (count, recipients) = self.renewed(|_| true, key, primary, associated, &mut random)?;
+        let mut sealed = begin(count, self.content.len()).ok_or(Flaw::Forged)?;
+        sealed.extend(recipients);
+        sealed.extend(self.nonce);
+        sealed.extend(self.content);
+        Ok(Some(sealed))
+    }
+
+    /// Other content for the same recipients and these users; for a key of the keyring alone as `alone` says, where it says
+    /// something. The data key stays, so that users whose key is not at hand go on opening it; it takes a fresh nonce.
+    pub(super) fn reseal<'k>(
+        &self,
+        key: impl Fn(KeyId) -> Option<&'k Key> + Copy,
+        primary: (KeyId, &Key),
+        (users, alone): (&[&Key], Option<bool>),
+        (associated, content): (&[u8], &[u8]),
+        mut random: impl FnMut(&mut [u8]),
+    ) -> Result<Vec<u8>, Flaw> {
+        let data_key = self.data_key(key, users, associated)?;
+        let keeps = |kind| kind == TWO_KEYS || alone != Some(false);
+        let (mut count, mut recipients) = self.renewed(keeps, key, primary, associated, &mut random)?;
+        if alone == Some(true) && !self.recipients.iter().any(|recipient| recipient.parts().0 == ONE_KEY) {
+            let opener = Opener { id: primary.0, kek: primary.1, user: None };
+            push_opener(&mut recipients, &opener, &data_key, associated, &mut random).ok_or(Flaw::Forged)?;
+            count += 1;
+        }
+        for user in users {
+            let has_it = |recipient: &Recipient<'_>| {
+                recipient.parts().0 == TWO_KEYS
+                    && key(recipient.id).is_some_and(|kek| recipient.data_key(kek, &[user], associated).is_ok())
+            };
+            if !self.recipients.iter().any(has_it) {
+                let opener = Opener { id: primary.0, kek: primary.1, user: Some(user) };
+                push_opener(&mut recipients, &opener, &data_key, associated, &mut random).ok_or(Flaw::Forged)?;
+                count += 1;
+            }
+        }
+        let mut sealed =
+            begin(count, content.len()).ok_or(Flaw::Malformed("it has more recipients than there can be"))?;
+        sealed.extend(recipients);
+        push_content(&mut sealed, &data_key, associated, content, &mut random).ok_or(Flaw::Forged)?;
+        Ok(sealed)
+    }
+
+    /// The recipients of these kinds, each for `primary` whose key is at hand, and how many they are.
+    fn renewed<'k>(
+        &self,
+        keeps: impl Fn(u8) -> bool,
+        key: impl Fn(KeyId) -> Option<&'k Key>,
+        primary: (KeyId, &Key),
+        associated: &[u8],
+        mut random: impl FnMut(&mut [u8]),
+    ) -> Result<(usize, Vec<u8>), Flaw> {
         let mut recipients = Vec::new();
         let mut count = 0;
         let mut for_primary = false;
         for recipient in &self.recipients {
             let (kind, user_salt, coats) = recipient.parts();
+            if !keeps(kind) {
+                continue;
+            }
             let Some(kek) = key(recipient.id) else {
                 push_recipient(&mut recipients, kind, recipient.id, &[recipient.salt, user_salt, coats]);
                 count += 1;
@@ -229,11 +337,7 @@ impl<'a> Envelope<'a> {
             push_recipient(&mut recipients, kind, primary.0, &[&salt, user_salt, &coats]);
             count += 1;
         }
-        let mut sealed = begin(count, self.content.len()).ok_or(Flaw::Forged)?;
-        sealed.extend(recipients);
-        sealed.extend(self.nonce);
-        sealed.extend(self.content);
-        Ok(Some(sealed))
+        Ok((count, recipients))
     }
 
     fn open_content(&self, data_key: &Key, associated: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -259,13 +363,14 @@ impl Recipient<'_> {
         wrapping_cipher(kek, self.salt)?.decrypt(&Nonce::from([0; NONCE]), payload).ok().map(Zeroizing::new)
     }
 
-    fn data_key(&self, kek: &Key, user: Option<&Key>, associated: &[u8]) -> Result<Key, Flaw> {
+    fn data_key(&self, kek: &Key, users: &[&Key], associated: &[u8]) -> Result<Key, Flaw> {
         let mut opened = self.take_outer_coat(kek, associated).ok_or(Flaw::Forged)?;
         if let Wrapped::Two { user_salt, .. } = self.wrapped {
-            let without = || Flaw::NoUserKey(vec![self.id]);
-            let cipher = user.and_then(|user| user_cipher(user, user_salt)).ok_or_else(without)?;
-            let payload = Payload { msg: &opened, aad: &bound(b"user", &[associated]) };
-            opened = cipher.decrypt(&Nonce::from([0; NONCE]), payload).map(Zeroizing::new).map_err(|_| without())?;
+            let inner = users.iter().find_map(|user| {
+                let payload = Payload { msg: &opened, aad: &bound(b"user", &[associated]) };
+                user_cipher(user, user_salt)?.decrypt(&Nonce::from([0; NONCE]), payload).ok()
+            });
+            opened = inner.map(Zeroizing::new).ok_or_else(|| Flaw::NoUserKey(vec![self.id]))?;
         }
         opened.first_chunk().copied().map(Zeroizing::new).ok_or(Flaw::Forged)
     }

@@ -10,11 +10,7 @@ use std::{
 use authchain_core::{Cause, StoreError};
 use zeroize::Zeroizing;
 
-use super::{
-    KeyId, names, recipients,
-    ring::{RETIRED, Ring},
-    root::RootKey,
-};
+use super::{desktop, names, recipients, ring::Ring, root::RootKey};
 use crate::{lock::FolderLock, private, record};
 
 /// A key file, and what it looked like when the keys in use were read.
@@ -71,49 +67,8 @@ impl KeyFile {
         Ring::read(text, &self.path.display().to_string()).map(|ring| Some((ring, looks)))
     }
 
-    /// Puts a new key in front of the others.
-    pub(super) fn add_primary(&self) -> Result<KeyId, StoreError> {
-        let made = RootKey::random();
-        self.change(|text| Ok((format!("{}\n{text}", *made.text).into(), made.id)))
-    }
-
-    /// Takes a key out and leaves a line that says so.
-    pub(super) fn remove(&self, id: KeyId) -> Result<Zeroizing<String>, StoreError> {
-        let id_of = |line: &str| RootKey::parse(line.trim()).map(|key| key.id);
-        self.change(|text| {
-            if text.lines().find_map(id_of) == Some(id) {
-                return Err(StoreError::Unsupported(format!("{id} is the primary key: make a new one first")));
-            }
-            let Some(found) = text.lines().find(|line| id_of(line) == Some(id)) else {
-                return Err(StoreError::Unsupported(format!("{} holds no key {id}", self.path.display())));
-            };
-            let mut kept = Zeroizing::new(String::with_capacity(text.len() + 64));
-            for line in text.lines().filter(|line| id_of(line) != Some(id)) {
-                kept.push_str(line);
-                kept.push('\n');
-            }
-            kept.push_str(&format!("{RETIRED}{id}\n"));
-            Ok((kept, Zeroizing::new(found.trim().to_owned())))
-        })
-    }
-
-    /// Brings back a key that was taken out, behind the others.
-    pub(super) fn add_retired(&self, id: KeyId, key: &str) -> Result<(), StoreError> {
-        let note = format!("{RETIRED}{id}");
-        self.change(|text| {
-            let mut grown = Zeroizing::new(String::with_capacity(text.len() + 64));
-            for line in text.lines().filter(|line| *line != note) {
-                grown.push_str(line);
-                grown.push('\n');
-            }
-            grown.push_str(key);
-            grown.push('\n');
-            Ok((grown, ()))
-        })
-    }
-
     /// Replaces the file as a whole, under the lock of its folder.
-    fn change<T>(
+    pub(super) fn change<T>(
         &self,
         change: impl FnOnce(&str) -> Result<(Zeroizing<String>, T), StoreError>,
     ) -> Result<T, StoreError> {
@@ -144,7 +99,11 @@ impl KeyFile {
         if self.looks().is_some() {
             return Ok(());
         }
-        self.refuse_over_sealed(folder)?;
+        refuse_over_sealed(folder, &self.path.display().to_string())?;
+        if folder.join(desktop::IDS).exists() {
+            let why = "the keys of this folder are in the desktop's keyring: set storage.desktop_keyring";
+            return Err(StoreError::Unsupported(format!("a new key file {}: {why}", self.path.display())));
+        }
         let file = private::write_beside(&self.path, RootKey::random().text.as_bytes())?;
         file.as_file().sync_all().map_err(|e| private::unavailable("write", &self.path, e))?;
         match file.persist_noclobber(&self.path) {
@@ -156,28 +115,36 @@ impl KeyFile {
         private::sync_folder(folder)
     }
 
-    /// A new key would not open what is sealed already; and once it is there, nobody notices that the old one is lost.
-    fn refuse_over_sealed(&self, folder: &Path) -> Result<(), StoreError> {
-        let entries = private::entries(folder)?;
-        let Some(sealed) = entries.iter().find(|path| path.extension().is_some_and(|e| e == "enc")) else {
-            return Ok(());
-        };
-        let content = private::read(sealed).ok().flatten().unwrap_or_default();
-        let ids = recipients(record::envelope_of(&content).unwrap_or_default());
-        Err(StoreError::WrongKey {
-            what: sealed.display().to_string(),
-            wanted: if ids.is_empty() { "that of an earlier program".into() } else { names(&ids) },
-            at_hand: format!("none, for {} is missing: bring it back", self.path.display()),
-        })
-    }
-
     fn looks(&self) -> Option<Looks> {
-        let about = fs::symlink_metadata(&self.path).ok()?;
-        Some(Looks(about.dev(), about.ino(), about.size(), about.ctime(), about.ctime_nsec()))
+        Looks::of(&self.path)
     }
 
     fn gone(&self) -> StoreError {
         let what = format!("read {}", self.path.display());
         StoreError::Unavailable { what, cause: Cause::text("the key file is gone: bring it back") }
     }
+}
+
+impl Looks {
+    /// What a file looks like now; `None` if there is none.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let about = fs::symlink_metadata(path).ok()?;
+        Some(Self(about.dev(), about.ino(), about.size(), about.ctime(), about.ctime_nsec()))
+    }
+}
+
+/// A new key would not open what is sealed already; and once it is there, nobody notices that the old one is lost. `place`
+/// is where the keys should be.
+pub(super) fn refuse_over_sealed(folder: &Path, place: &str) -> Result<(), StoreError> {
+    let entries = private::entries(folder)?;
+    let Some(sealed) = entries.iter().find(|path| path.extension().is_some_and(|e| e == "enc")) else {
+        return Ok(());
+    };
+    let content = private::read(sealed).ok().flatten().unwrap_or_default();
+    let ids = recipients(record::envelope_of(&content).unwrap_or_default());
+    Err(StoreError::WrongKey {
+        what: sealed.display().to_string(),
+        wanted: if ids.is_empty() { "that of an earlier program".into() } else { names(&ids) },
+        at_hand: format!("none, for {place} is missing: bring it back"),
+    })
 }

@@ -12,17 +12,21 @@
 //! ```
 
 mod command;
+mod desktop;
 mod envelope;
 pub(crate) mod fernet;
 mod key_file;
+mod key_id;
+mod lines;
+mod records;
 mod ring;
 mod root;
 mod user_key;
+mod user_keys;
 
 use std::{
     fmt,
     path::Path,
-    str::FromStr,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -33,53 +37,25 @@ use authchain_core::{Secret, StoreError, SystemClock};
 use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
-pub use self::user_key::{Openers, UserKey};
+pub(crate) use self::records::has_users;
 use self::{
     command::KeyCommand,
-    envelope::{Envelope, Opener},
+    desktop::DesktopKeys,
+    envelope::{Envelope, Key, Opener},
     key_file::KeyFile,
+    key_id::names,
     ring::Ring,
     root::RootKey,
 };
-
-/// The name of a key: eight bytes that are derived from it and say nothing about it. Written as 16 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyId([u8; 8]);
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// What was given is not the name of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key id is 16 hexadecimal digits")]
-pub struct InvalidKeyId;
-
-impl FromStr for KeyId {
-    type Err = InvalidKeyId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidKeyId> {
-        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = u64::from_str_radix(text, 16).ok().filter(|_| digits).ok_or(InvalidKeyId)?;
-        Ok(Self(number.to_be_bytes()))
-    }
-}
-
-fn names(ids: &[KeyId]) -> String {
-    ids.iter().map(KeyId::to_string).collect::<Vec<_>>().join(", ")
-}
+pub use self::{
+    key_id::{InvalidKeyId, KeyId},
+    user_key::{Openers, UserKey},
+    user_keys::{Sharing, UserKeys},
+};
 
 /// One primary key that seals, and any number of retired ones that still open. Cheap to clone; clones share the keys.
 #[derive(Clone)]
-pub struct Keyring(Arc<Shared>);
+pub struct Keyring(Arc<Shared>, Option<UserKeys>);
 
 struct Shared {
     ring: RwLock<Arc<Ring>>,
@@ -96,6 +72,8 @@ enum Source {
     File(KeyFile),
     /// What a command prints, which may be something else the next time.
     Command(KeyCommand),
+    /// The desktop's keyring, where other processes may change them.
+    Desktop(DesktopKeys),
 }
 
 /// What the bytes of new files look like. Either is read, whatever is written.
@@ -146,8 +124,22 @@ impl Keyring {
         Ok(Self::of(ring, Source::Command(command)))
     }
 
+    /// Takes the keys from the entry `name` of the desktop's keyring (the Secret Service), or makes it with one random key at
+    /// first use. `secret-tool` of libsecret asks it; a person may have to unlock the keyring meanwhile. The records that are
+    /// sealed with the keys are in `folder`, or elsewhere and only the ids of the keys are there. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when there is no such keyring or it stays locked; [`StoreError::WrongKey`] when the entry
+    /// is gone or another one; [`StoreError::Unsupported`] when there is a key file in the folder: it never takes a new key
+    /// in place of one that something is sealed with.
+    pub fn from_desktop(name: &str, folder: &Path) -> Result<Self, StoreError> {
+        let desktop = DesktopKeys::new(name, folder);
+        let ring = desktop.read_or_create()?;
+        Ok(Self::of(ring, Source::Desktop(desktop)))
+    }
+
     /// Reads the text of a key file.
-    #[cfg(feature = "fuzzing")]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn from_lines(text: &str, what: &str) -> Result<Self, StoreError> {
         Ring::read(text, what).map(|ring| Self::of(ring, Source::Given))
     }
@@ -161,7 +153,14 @@ impl Keyring {
     }
 
     fn of(ring: Ring, source: Source) -> Self {
-        Self(Arc::new(Shared { ring: RwLock::new(Arc::new(ring)), changes: AtomicU64::new(0), source }))
+        Self(Arc::new(Shared { ring: RwLock::new(Arc::new(ring)), changes: AtomicU64::new(0), source }), None)
+    }
+
+    /// The same keys, with those that users bring: a store that is opened with it seals and opens the records of these users
+    /// with them. One that has been opened already does not notice.
+    #[must_use]
+    pub fn with_users(self, users: UserKeys) -> Self {
+        Self(self.0, Some(users))
     }
 
     fn ring(&self) -> Arc<Ring> {
@@ -217,8 +216,8 @@ impl Keyring {
         what: &str,
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let ring = self.ring();
-        let opened = Envelope::parse(sealed)
-            .and_then(|envelope| envelope.open(|id| ring.kek(id), user.map(|user| &user.0), associated));
+        let users: Vec<&Key> = user.map(|user| &user.0).into_iter().collect();
+        let opened = Envelope::parse(sealed).and_then(|envelope| envelope.open(|id| ring.kek(id), &users, associated));
         opened.map_err(|flaw| ring.explain(flaw, what))
     }
 
@@ -253,19 +252,21 @@ impl Keyring {
     /// [`StoreError::Unsupported`] when the keys do not come from a file: then a new one is put in front where they come
     /// from. Otherwise those of writing a file.
     pub fn rotate(&self) -> Result<KeyId, StoreError> {
-        let file = self.file("put a new key in front of them there: openssl rand -base64 32 | tr +/ -_")?;
-        let made = file.add_primary()?;
+        let made = self
+            .change("put a new key in front of them there: openssl rand -base64 32 | tr +/ -_", |text, _| {
+                Ok(lines::with_primary(text))
+            })?;
         self.refresh()?;
         Ok(made)
     }
 
-    /// Takes a key out of the file for good. Whoever calls it has made sure that no record needs it.
+    /// Takes a key away for good. Whoever calls it has made sure that no record needs it.
     ///
     /// # Errors
-    /// [`StoreError::Unsupported`] for the primary key, an unknown one, or keys that do not come from a file; otherwise
+    /// [`StoreError::Unsupported`] for the primary key, an unknown one, or keys that are not ours to change; otherwise
     /// those of writing a file.
     pub fn retire(&self, id: KeyId) -> Result<RetiredKey, StoreError> {
-        let text = self.file("take it away there")?.remove(id)?;
+        let text = self.change("take it away there", |text, place| lines::without(text, id, place))?;
         self.refresh()?;
         Ok(RetiredKey { id, text })
     }
@@ -275,13 +276,21 @@ impl Keyring {
     /// # Errors
     /// Those of writing a file.
     pub fn bring_back(&self, key: &RetiredKey) -> Result<(), StoreError> {
-        self.file("bring it back there")?.add_retired(key.id, &key.text)?;
+        self.change("bring it back there", |text, _| Ok((lines::with_retired(text, key.id, &key.text), ())))?;
         self.refresh()
     }
 
-    fn file(&self, otherwise: &str) -> Result<&KeyFile, StoreError> {
-        match &self.0.source {
-            Source::File(file) => Ok(file),
+    /// Changes the text that the keys are in; `change` also gets to know where that is.
+    fn change<T>(
+        &self,
+        otherwise: &str,
+        change: impl FnOnce(&str, &str) -> Result<(lines::Text, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        let source = &self.0.source;
+        let place = source.to_string();
+        match source {
+            Source::File(file) => file.change(|text| change(text, &place)),
+            Source::Desktop(desktop) => desktop.change(|text| change(text, &place)),
             Source::Given | Source::Command(_) => Err(StoreError::Unsupported(format!(
                 "the keys do not come from a key file, so authchain cannot change them; {otherwise}"
             ))),
@@ -295,17 +304,13 @@ impl Keyring {
     /// When they are gone, cannot be read, or lack the key that was primary until now and was not retired. The keys at hand
     /// stay, but nothing should be sealed with them any more: it might never be opened again.
     pub fn refresh(&self) -> Result<(), StoreError> {
-        let (fresh, looks) = match &self.0.source {
-            Source::Given => return Ok(()),
-            Source::File(file) => match file.read_if_changed()? {
-                None => return Ok(()),
-                Some((fresh, looks)) => (fresh, Some((file, looks))),
-            },
-            Source::Command(command) => match command.run_if_due()? {
-                None => return Ok(()),
-                Some(fresh) => (fresh, None),
-            },
+        let read = match &self.0.source {
+            Source::Given => None,
+            Source::File(file) => file.read_if_changed()?.map(|(fresh, looks)| (fresh, Some(looks))),
+            Source::Desktop(desktop) => desktop.read_if_changed()?.map(|(fresh, looks)| (fresh, Some(looks))),
+            Source::Command(command) => command.run_if_due()?.map(|fresh| (fresh, None)),
         };
+        let Some((fresh, looks)) = read else { return Ok(()) };
         let mut ring = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
         if !fresh.knows(ring.primary.id) {
             return Err(StoreError::WrongKey {
@@ -314,8 +319,10 @@ impl Keyring {
                 at_hand: names(&fresh.ids()),
             });
         }
-        if let Some((file, looks)) = looks {
-            file.accept(looks);
+        match (&self.0.source, looks) {
+            (Source::File(file), Some(looks)) => file.accept(looks),
+            (Source::Desktop(desktop), Some(looks)) => desktop.accept(looks),
+            _ => {}
         }
         *ring = Arc::new(fresh);
         self.0.changes.fetch_add(1, Ordering::Release);
@@ -383,6 +390,7 @@ impl fmt::Display for Source {
             Self::Given => f.write_str("the keys that were given"),
             Self::File(file) => write!(f, "{}", file.path().display()),
             Self::Command(command) => write!(f, "{command}"),
+            Self::Desktop(desktop) => write!(f, "{desktop}"),
         }
     }
 }

@@ -2,8 +2,8 @@
 //! connections of their own and wait for nobody.
 
 use std::{
-    collections::VecDeque,
-    fmt,
+    fmt, fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use authchain_core::{
     BoxStream, Clock, Expect, Namespace, StateEntry, StateKey, StateStore, StoreError, Timestamp, Version, Versioned,
 };
-use futures_util::{TryStreamExt, stream};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::sql;
@@ -38,7 +37,33 @@ pub struct StateDb {
 struct Readers {
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Open>>,
+}
+
+/// A connection, and which file it is to. Somebody may have removed that or put another in its place: what is written to it
+/// then would be gone at the end of the process.
+struct Open {
+    db: Connection,
+    file: FileId,
+}
+
+/// Device and inode.
+type FileId = Option<(u64, u64)>;
+
+fn file_id(path: &Path) -> FileId {
+    let about = fs::symlink_metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
+}
+
+impl Open {
+    fn at(path: &Path) -> Result<Self, StoreError> {
+        let db = sql::open(path)?;
+        Ok(Self { db, file: file_id(path) })
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        self.file.is_some() && self.file == file_id(path)
+    }
 }
 
 /// What the writing thread is asked to do.
@@ -49,7 +74,7 @@ enum Job {
 
 /// The writing thread's own.
 struct Committer {
-    db: Connection,
+    open: Open,
     path: PathBuf,
     clock: Arc<dyn Clock>,
     swept_at: Timestamp,
@@ -65,9 +90,9 @@ impl StateDb {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             private::ensure_folder(folder)?;
         }
-        let db = sql::open(path)?;
+        let open = Open::at(path)?;
         let mut committer =
-            Committer { db, path: path.to_owned(), clock: Arc::clone(&clock), swept_at: Timestamp(i64::MIN) };
+            Committer { open, path: path.to_owned(), clock: Arc::clone(&clock), swept_at: Timestamp(i64::MIN) };
         let writer = Writer::start("authchain-state", move |jobs| committer.write(jobs))?;
         let readers = Readers { path: path.to_owned(), clock, idle: Mutex::default() };
         Ok(Self { readers: Arc::new(readers), writer })
@@ -87,16 +112,16 @@ impl StateDb {
 impl Readers {
     fn read<T>(&self, query: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let db = idle().pop();
-        let db = match db {
-            Some(db) => db,
-            None => sql::open(&self.path)?,
+        let open = idle().pop().filter(|open| open.is_at(&self.path));
+        let open = match open {
+            Some(open) => open,
+            None => Open::at(&self.path)?,
         };
         // After an error the connection is closed, and the next reader opens a new one.
-        let read = query(&db, self.clock.now()).map_err(|e| sql::failed(&self.path, "read", e))?;
+        let read = query(&open.db, self.clock.now()).map_err(|e| sql::failed(&self.path, "read", e))?;
         let mut idle = idle();
         if idle.len() < READERS {
-            idle.push(db);
+            idle.push(open);
         }
         Ok(read)
     }
@@ -120,25 +145,9 @@ impl StateStore for StateDb {
     }
 
     fn scan(&self, namespace: Namespace) -> BoxStream<'_, Result<StateEntry, StoreError>> {
-        /// What of the scan is in memory, and whether the file holds more.
-        struct Scan {
-            page: VecDeque<StateEntry>,
-            last: Option<String>,
-            more: bool,
-        }
-        let start = Scan { page: VecDeque::new(), last: None, more: true };
-        Box::pin(
-            stream::try_unfold(start, move |mut scan| async move {
-                if scan.page.is_empty() && scan.more {
-                    let after = scan.last.take();
-                    scan.page = self.read(move |db, now| sql::page(db, namespace, after.as_deref(), now)).await?.into();
-                    scan.more = scan.page.len() == sql::PAGE;
-                    scan.last = scan.page.back().map(|entry| entry.id.clone());
-                }
-                Ok(scan.page.pop_front().map(|entry| (entry, scan)))
-            })
-            .into_stream(),
-        )
+        super::paged(sql::PAGE, move |after| async move {
+            self.read(move |db, now| sql::page(db, namespace, after.as_deref(), now)).await.map(Into::into)
+        })
     }
 }
 
@@ -154,12 +163,15 @@ type Told = Box<dyn FnOnce(Result<(), StoreError>)>;
 impl Committer {
     /// Does the jobs in one transaction and answers them when it is durable.
     fn write(&mut self, jobs: Vec<Job>) {
+        if let Err(error) = self.check_file() {
+            return jobs.into_iter().for_each(|job| job.refuse(error.clone()));
+        }
         let (now, sweep) = self.times();
         let mut told: Vec<Told> = Vec::with_capacity(jobs.len());
         let path = self.path.clone();
         let failed = |error| sql::failed(&path, "write", error);
 
-        let transaction = match self.db.transaction_with_behavior(TransactionBehavior::Immediate) {
+        let transaction = match self.open.db.transaction_with_behavior(TransactionBehavior::Immediate) {
             Ok(transaction) => transaction,
             Err(error) => {
                 let error = failed(error);
@@ -192,6 +204,18 @@ impl Committer {
             transaction.commit().map_err(failed)
         };
         told.into_iter().for_each(|tell| tell(durable.clone()));
+    }
+
+    /// Opens the file again if it is another one than it was.
+    fn check_file(&mut self) -> Result<(), StoreError> {
+        if !self.open.is_at(&self.path) {
+            self.open = Open::at(&self.path)?;
+            tracing::error!(
+                file = %self.path.display(),
+                "the state database was removed or replaced while it was in use: what was in it is lost, and sign-ins with it"
+            );
+        }
+        Ok(())
     }
 
     /// The present moment, and whether it is time to look for expired rows.

@@ -33,7 +33,7 @@ fn user(id: &str) -> CredentialKey {
     suite::key("google", id, "default")
 }
 
-fn is_the_earlier_one(credential: &Credential) {
+pub(super) fn is_the_earlier_one(credential: &Credential) {
     let secret = |secret: &Option<authchain_core::Secret>| secret.as_ref().unwrap().expose().to_owned();
     assert_eq!(secret(&credential.access_token), "ya29.earlier");
     assert_eq!(secret(&credential.refresh_token), "1//earlier");

@@ -2,7 +2,7 @@
 //! working, and nothing has to be restarted.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -106,23 +106,42 @@ async fn a_file_sealed_with_another_key_names_the_key_that_is_wanted() {
     assert_eq!(store.get(&bob()).await.unwrap().unwrap().value, credential(3));
 }
 
-/// A small file system of its own, which only root can make.
+/// Runs a test again where it may mount: who is not root is root in a user namespace of their own. Whether it was run there;
+/// it says so where it cannot be.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests should know what was not tested")]
+fn elsewhere(test: &str) -> bool {
+    const INSIDE: &str = "AUTHCHAIN_TEST_MAY_MOUNT";
+    if SmallDisk::mount(64).is_some() {
+        return false;
+    }
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount"]).env(INSIDE, "1");
+        command
+    };
+    if env::var_os(INSIDE).is_some() || !unshare().arg("true").output().is_ok_and(|ran| ran.status.success()) {
+        eprintln!("skipped: a file system of its own takes the right to mount, and user namespaces are switched off");
+        return true;
+    }
+    let test = format!("faults::{test}");
+    let ran = unshare().arg(env::current_exe().unwrap()).args(["--exact", &test, "--nocapture"]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+    true
+}
+
+/// A small file system of its own.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None`, with a word about it, where there is no right to mount.
-    #[expect(clippy::print_stderr, reason = "whoever runs the tests should know what was not tested")]
+    /// `None` where there is no right to mount.
     fn mount(kilobytes: u32) -> Option<Self> {
         let dir = folder();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={kilobytes}k,mode=0700"), "authchain-test"])
             .arg(dir.path())
             .output();
-        if mounted.is_ok_and(|mounted| mounted.status.success()) {
-            return Some(Self(dir));
-        }
-        eprintln!("skipped: a file system of its own takes the right to mount; run as root");
-        None
+        mounted.is_ok_and(|mounted| mounted.status.success()).then_some(Self(dir))
     }
 
     fn path(&self) -> PathBuf {
@@ -130,7 +149,8 @@ impl SmallDisk {
     }
 
     fn remount(&self, how: &str) {
-        let options = format!("remount,{how}");
+        // Of the mount and not of the file system: that root in a user namespace may, too.
+        let options = format!("remount,bind,{how}");
         // A store that was dropped closes its files a moment later.
         for _ in 0..500 {
             if Command::new("mount").args(["-o", &options]).arg(self.0.path()).output().unwrap().status.success() {
@@ -164,8 +184,11 @@ fn fill(folder: &Path) -> PathBuf {
 
 #[tokio::test]
 async fn on_a_full_disk_writes_fail_with_the_reason_and_nothing_is_lost() {
+    if elsewhere("on_a_full_disk_writes_fail_with_the_reason_and_nothing_is_lost") {
+        return;
+    }
     for form in FORMS {
-        let Some(disk) = SmallDisk::mount(512) else { return };
+        let disk = SmallDisk::mount(512).unwrap();
         let store = store(form, &disk.path());
         let version = store.put(&ann(), &credential(0), Expect::Absent).await.unwrap();
         let filling = fill(disk.0.path());
@@ -185,7 +208,10 @@ async fn on_a_full_disk_writes_fail_with_the_reason_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn on_a_full_disk_memory_with_backup_shows_what_is_stored() {
-    let Some(disk) = SmallDisk::mount(512) else { return };
+    if elsewhere("on_a_full_disk_memory_with_backup_shows_what_is_stored") {
+        return;
+    }
+    let disk = SmallDisk::mount(512).unwrap();
     let store = BackupStore::open(&disk.path(), keyring(&disk.path())).unwrap();
     store.put(&ann(), &credential(0), Expect::Absent).await.unwrap();
     let filling = fill(disk.0.path());
@@ -197,7 +223,10 @@ async fn on_a_full_disk_memory_with_backup_shows_what_is_stored() {
 
 #[tokio::test]
 async fn on_a_full_disk_state_is_refused_and_comes_back() {
-    let Some(disk) = SmallDisk::mount(1024) else { return };
+    if elsewhere("on_a_full_disk_state_is_refused_and_comes_back") {
+        return;
+    }
+    let disk = SmallDisk::mount(1024).unwrap();
     let db = StateDb::open(&disk.path().join("state.db"), Arc::new(SystemClock)).unwrap();
     let key = |n: u32| StateKey::new(Namespace("codes"), n.to_string());
     db.put(&key(0), b"kept", Duration::MAX, Expect::Absent).await.unwrap();
@@ -219,7 +248,10 @@ async fn on_a_full_disk_state_is_refused_and_comes_back() {
 
 #[tokio::test]
 async fn on_a_read_only_disk_one_can_read_and_writes_say_why_not() {
-    let Some(disk) = SmallDisk::mount(512) else { return };
+    if elsewhere("on_a_read_only_disk_one_can_read_and_writes_say_why_not") {
+        return;
+    }
+    let disk = SmallDisk::mount(512).unwrap();
     for form in FORMS {
         store(form, &disk.path()).put(&ann(), &credential(0), Expect::Any).await.unwrap();
         disk.remount("ro");

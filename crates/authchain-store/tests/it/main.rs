@@ -3,7 +3,9 @@
 
 mod archive;
 mod backup;
+mod desktop;
 mod earlier;
+mod every_format;
 mod faults;
 mod fernet;
 mod files;
@@ -15,10 +17,12 @@ mod migration_killed;
 mod postgres;
 mod processes;
 mod properties;
+mod python;
 mod rotation;
 mod sealed_format;
 mod state;
 mod suites;
+mod users;
 
 use std::{
     fs,

@@ -12,7 +12,7 @@ use std::{
 
 use authchain_core::{CredentialKey, CredentialStore, Expect};
 use authchain_store::{
-    StorageMode,
+    Encryption, StorageMode,
     migrate::{self, Options, Place},
     transfer::Collision,
 };
@@ -47,8 +47,8 @@ fn start(dir: &Path) -> std::process::Child {
 async fn migrates_and_removes_the_source() {
     let Some(dir) = env::var_os(FOLDER).map(PathBuf::from) else { return };
     let keyring = keyring(&dir);
-    let from = Place::in_folder(StorageMode::FilePlaintext, &dir, &keyring).unwrap();
-    let to = Place::in_folder(StorageMode::FileEncrypted, &dir, &keyring).unwrap();
+    let from = Place::in_folder(StorageMode::FilePlaintext, &dir, &keyring, Encryption::AesGcm).unwrap();
+    let to = Place::in_folder(StorageMode::FileEncrypted, &dir, &keyring, Encryption::AesGcm).unwrap();
     let plan = migrate::plan(&from, &to).await.unwrap();
     let options = Options { delete_source: true, collision: Collision::Refuse };
     assert!(migrate::run(&plan, &from, &to, options, |_| {}).await.is_complete());

@@ -127,3 +127,42 @@ async fn expired_state_leaves_the_file() {
     let rows: i64 = direct.query_row("SELECT count(*) FROM state", (), |row| row.get(0)).unwrap();
     assert_eq!(rows, 1);
 }
+
+#[tokio::test]
+async fn a_file_that_is_removed_or_replaced_under_a_running_server_is_noticed_and_used_no_more() {
+    let dir = folder();
+    let path = dir.path().join("c/state.db");
+    let key = |id: &str| StateKey::new(CODES, id);
+    let running = StateDb::open(&path, clock()).unwrap();
+    let put = async |id: &str| running.put(&key(id), b"1", MINUTE, Expect::Absent).await;
+    let after_a_restart =
+        async |id: &str| StateDb::open(&path, clock()).unwrap().get(&key(id)).await.unwrap().is_some();
+    put("a").await.unwrap();
+    assert!(running.get(&key("a")).await.unwrap().is_some());
+
+    fs::remove_file(&path).unwrap();
+    put("b").await.expect("it works on, in a new file");
+    assert!(after_a_restart("b").await, "what is acknowledged is in the file that the next start opens");
+    assert_eq!(running.get(&key("a")).await.unwrap(), None, "and nobody is shown what only seems to be stored");
+
+    // A reader may be the first to come.
+    fs::remove_file(&path).unwrap();
+    assert_eq!(running.get(&key("b")).await.unwrap(), None);
+    put("c").await.unwrap();
+    assert!(after_a_restart("c").await);
+
+    // An older copy is brought back.
+    let copy = dir.path().join("copy.db");
+    drop(StateDb::open(&copy, clock()).unwrap());
+    fs::rename(&copy, &path).unwrap();
+    put("d").await.unwrap();
+    assert!(after_a_restart("d").await && !after_a_restart("c").await);
+
+    fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    let error = put("e").await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable { what, .. } if what.contains("state.db")), "{error}");
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    fs::set_permissions(path.parent().unwrap(), Permissions::from_mode(0o700)).unwrap();
+    put("e").await.expect("no restart is needed");
+    assert!(after_a_restart("e").await);
+}

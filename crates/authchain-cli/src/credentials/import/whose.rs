@@ -14,7 +14,7 @@ use super::super::{args::Import, remove::provider};
 pub(super) async fn settle(config: &Config, args: &Import, findings: &mut [Finding]) {
     for finding in findings {
         let Verdict::Credential(found) = &mut finding.verdict else { continue };
-        if found.owner.is_some() || (args.dry_run && !args.offline) {
+        if found.owner.is_some() || (args.writing.dry_run && !args.offline) {
             continue;
         }
         let asked = if args.offline { Err("--offline keeps from asking".to_owned()) } else { ask(config, found).await };

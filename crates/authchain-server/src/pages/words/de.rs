@@ -31,6 +31,16 @@ pub(super) const WORDS: Words = Words {
         next: |provider| {
             format!("Nach „Erlauben“ melden Sie sich bei {provider} an. Nach „Ablehnen“ wird nichts weitergegeben.")
         },
+        choose: "Entfernen Sie das Häkchen, wo Sie nichts freigeben möchten.",
+        nothing_chosen: "Sie haben nichts angekreuzt. Kreuzen Sie an, was das Programm benutzen darf, und drücken Sie „Erlauben“. Oder drücken Sie „Ablehnen“, dann wird nichts weitergegeben.",
+        keeps: "Das haben Sie früher erlaubt, und es bleibt",
+        keeps_if_any: "Was Sie diesem Programm früher erlaubt haben, behält es.",
+        remembered: |days| {
+            let days = if days == 1 { "Einen Tag".to_owned() } else { format!("{days} Tage") };
+            format!(
+                "{days} lang werden Sie nicht wieder gefragt, wenn Sie diese Anmeldung selbst in diesem Browser beginnen."
+            )
+        },
     },
     sign_in: SignIn {
         title: |server| format!("Bei {server} anmelden"),
@@ -126,6 +136,9 @@ pub(super) const WORDS: Words = Words {
         use_it: "Senden Sie ihn als Kopfzeile „Authorization: Bearer …“.",
         back: "Zurück",
     },
+    device: super::device::GERMAN,
+    apps: super::apps::GERMAN,
+    new_client: super::new_client::GERMAN,
     problems: Problems {
         reference: "Vorgangsnummer",
         reconnect: "So verbinden Sie neu",
@@ -188,6 +201,10 @@ pub(super) const WORDS: Words = Words {
         provider_down: Sentence {
             title: "Der Anbieter antwortet nicht",
             text: "Es ist nichts verloren. Bitte versuchen Sie es in einer Minute noch einmal.",
+        },
+        code_refused: Sentence {
+            title: "Bitte melden Sie sich noch einmal an",
+            text: "Die Anmeldung hat zu lange gedauert, oder ihr letzter Schritt wurde zweimal geöffnet. Es wurde nichts gespeichert. Gehen Sie zu Ihrem Programm zurück und beginnen Sie von vorn.",
         },
         wrong_account: Sentence {
             title: "Das war ein anderes Konto",

@@ -29,6 +29,14 @@ pub(super) const WORDS: Words = Words {
         allow: "Allow",
         deny: "Deny",
         next: |provider| format!("After Allow, {provider} asks you to sign in. After Deny, nothing is shared."),
+        choose: "Untick what you do not want it to use.",
+        nothing_chosen: "You have unticked everything. Tick what it may use and press Allow, or press Deny to share nothing.",
+        keeps: "It keeps what you allowed it before",
+        keeps_if_any: "What you allowed it before, it keeps.",
+        remembered: |days| {
+            let days = if days == 1 { "a day".to_owned() } else { format!("{days} days") };
+            format!("For {days} you are not asked again when you start this sign-in yourself in this browser.")
+        },
     },
     sign_in: SignIn {
         title: |server| format!("Sign in to {server}"),
@@ -111,6 +119,9 @@ pub(super) const WORDS: Words = Words {
         use_it: "Send it as the header “Authorization: Bearer …”.",
         back: "Back",
     },
+    device: super::device::ENGLISH,
+    apps: super::apps::ENGLISH,
+    new_client: super::new_client::ENGLISH,
     problems: Problems {
         reference: "Reference number",
         reconnect: "How to connect again",
@@ -170,6 +181,10 @@ pub(super) const WORDS: Words = Words {
         provider_down: Sentence {
             title: "The provider does not answer",
             text: "Nothing was lost. Please try again in a minute.",
+        },
+        code_refused: Sentence {
+            title: "Please sign in once more",
+            text: "The sign-in took too long, or its last step was opened twice. Nothing was stored. Go back to your program and start again.",
         },
         wrong_account: Sentence {
             title: "That was another account",

@@ -1,7 +1,10 @@
-//! The words of the pages, one file per language. A language is a value of [`Words`], so that none can leave a sentence out.
+//! The words of the pages, one file per language, and one per subject that came later. A language is a value of [`Words`], so that none can leave a sentence out.
 
+mod apps;
 mod de;
+mod device;
 mod en;
+mod new_client;
 
 use http::{HeaderMap, header::ACCEPT_LANGUAGE};
 
@@ -55,6 +58,9 @@ pub(crate) struct Words {
     pub(crate) sign_in: SignIn,
     pub(crate) accounts: Accounts,
     pub(crate) sessions: Sessions,
+    pub(crate) apps: apps::Apps,
+    pub(crate) device: device::Device,
+    pub(crate) new_client: new_client::NewClient,
     pub(crate) problems: Problems,
     /// A scope in words, where this language has them.
     pub(crate) scope: fn(&str) -> Option<&'static str>,
@@ -82,6 +88,11 @@ pub(crate) struct Consent {
     pub(crate) allow: &'static str,
     pub(crate) deny: &'static str,
     pub(crate) next: fn(provider: &str) -> String,
+    pub(crate) choose: &'static str,
+    pub(crate) nothing_chosen: &'static str,
+    pub(crate) keeps: &'static str,
+    pub(crate) keeps_if_any: &'static str,
+    pub(crate) remembered: fn(days: u64) -> String,
 }
 
 /// The pages for people without a client.
@@ -171,6 +182,7 @@ pub(crate) struct Problems {
     pub(crate) denied: Sentence,
     pub(crate) provider: Sentence,
     pub(crate) provider_down: Sentence,
+    pub(crate) code_refused: Sentence,
     pub(crate) wrong_account: Sentence,
     pub(crate) expected_account: &'static str,
     pub(crate) got_account: &'static str,

@@ -36,7 +36,11 @@ fn open_with(
     associated: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Flaw> {
     let user = user.map(|user| key(user).1);
-    Envelope::parse(sealed)?.open(|id| keys.iter().find(|k| k.0 == id).map(|k| &k.1), user.as_ref(), associated)
+    Envelope::parse(sealed)?.open(
+        |id| keys.iter().find(|k| k.0 == id).map(|k| &k.1),
+        user.as_ref().as_slice(),
+        associated,
+    )
 }
 
 #[test]

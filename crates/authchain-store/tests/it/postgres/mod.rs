@@ -29,6 +29,13 @@ pub(super) async fn empty_database() -> (impl Sized, Postgres) {
     (server, database)
 }
 
+/// The URL of an empty database, for those who want it without our tables.
+pub(super) async fn empty_url() -> (impl Sized, Secret) {
+    let server = Server::shared();
+    let url = server.url().await;
+    (server, url)
+}
+
 async fn store(url: &Secret, keyring: &Keyring) -> PostgresStore {
     Postgres::connect(url).await.unwrap().credentials(keyring.clone())
 }
@@ -102,7 +109,6 @@ async fn a_write_is_heard_of_by_the_other_servers_and_not_by_oneself() {
     let (mut at_one, mut at_two) = (one.changes(), two.changes());
     assert_eq!(at_one.next().await, Some(Change::Anything), "what was before is not known");
     assert_eq!(at_two.next().await, Some(Change::Anything));
-    // Tests of other schemas share the channel, and write for other people.
     let [amy, ben] = ["amy@example.com", "ben@example.com"].map(|user| suite::key("google", user, "default"));
     async fn heard(changes: &mut Changes) -> CredentialKey {
         loop {

@@ -1,4 +1,4 @@
-//! A throw-away PostgreSQL server.
+//! A throw-away PostgreSQL server. The end-to-end tests use this file as well.
 
 use std::{
     env, fs,
@@ -11,15 +11,16 @@ use std::{
     },
 };
 
-use authchain_core::Secret;
 use tempfile::TempDir;
+
+use super::Secret;
 
 /// A server that stops and leaves nothing when it is dropped.
 pub(super) struct Server {
     programs: PathBuf,
     folder: TempDir,
     port: u16,
-    schemas: AtomicU32,
+    databases: AtomicU32,
 }
 
 /// The one that tests share as long as one of them runs.
@@ -44,7 +45,7 @@ impl Server {
             assert!(Command::new("chown").arg(somebody()).arg(folder.path()).status().unwrap().success());
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { programs, folder, port, schemas: AtomicU32::new(0) };
+        let server = Self { programs, folder, port, databases: AtomicU32::new(0) };
         server.run(
             "initdb",
             &["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8", "-D", &server.data()],
@@ -85,14 +86,11 @@ impl Server {
         self.run("pg_ctl", &["stop", "-w", "-m", "immediate", "-D", &self.data()]);
     }
 
-    /// The URL of a schema of its own, which is empty.
+    /// The URL of a database of its own, which is empty: in another schema one would hear of other tests' writes.
     pub(super) async fn url(&self) -> Secret {
-        let schema = format!("t{}", self.schemas.fetch_add(1, Ordering::Relaxed));
-        self.execute(&format!("CREATE SCHEMA {schema}")).await;
-        Secret::new(format!(
-            "postgresql://postgres@127.0.0.1:{}/postgres?options=-c%20search_path%3D{schema}",
-            self.port
-        ))
+        let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+        Secret::new(format!("postgresql://postgres@127.0.0.1:{}/{name}", self.port))
     }
 
     /// Carries something out behind the store's back.
