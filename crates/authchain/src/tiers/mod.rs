@@ -1,5 +1,6 @@
 //! The five tiers, one file each, in the order in which the chain asks them.
 
+mod jwts;
 mod t1_jwt_claims;
 mod t2_provider_session;
 mod t3_session_cache;

@@ -9,9 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use authchain_core::{AuthError, AuthRequest, Clock, Look, Principal, Resolver, Tier, Token, UserId};
+use authchain_core::{AuthError, AuthRequest, Clock, Look, Principal, Resolver, Tier, UserId};
 use authchain_jwt::{CacheTicket, Checked, Verified, VerifiedCache, Verifier};
 
+use super::jwts::Jwts;
 use crate::dpop::{self, Dpop};
 
 /// How many verified tokens are remembered.
@@ -21,30 +22,29 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
 
 /// A resolver for JWTs of issuers that the configuration trusts: Google, an organisation's identity provider, dev keys.
 pub struct JwtClaims {
-    verifier: Arc<Verifier>,
+    jwts: Jwts,
     verified: VerifiedCache<Arc<Principal>>,
     /// The verifier's generation of keys that `verified` was filled with.
     generation: AtomicU64,
-    dpop: Option<Arc<Dpop>>,
 }
 
 impl JwtClaims {
     /// A tier that trusts the issuers of `verifier`.
     pub fn new(verifier: Arc<Verifier>, clock: Arc<dyn Clock>) -> Self {
         let generation = AtomicU64::new(verifier.generation());
-        Self { verifier, verified: VerifiedCache::new(REMEMBERED, REMEMBERED_FOR, clock), generation, dpop: None }
+        Self { jwts: Jwts::new(verifier), verified: VerifiedCache::new(REMEMBERED, REMEMBERED_FOR, clock), generation }
     }
 
     /// Takes tokens that are bound to a key, too, with a proof by that key (RFC 9449, section 7).
     #[must_use]
     pub fn dpop(mut self, dpop: Arc<Dpop>) -> Self {
-        self.dpop = Some(dpop);
+        self.jwts.dpop = Some(dpop);
         self
     }
 
     /// What was verified with a key that has since been withdrawn is forgotten.
     fn forget_withdrawn(&self) {
-        let now = self.verifier.generation();
+        let now = self.jwts.verifier.generation();
         if self.generation.load(Ordering::Acquire) != now {
             self.verified.clear();
             self.generation.store(now, Ordering::Release);
@@ -67,21 +67,14 @@ impl Resolver for JwtClaims {
     }
 
     fn look(&self, request: &AuthRequest<'_>) -> Look {
-        let Some(token) = request.presented.bearer() else {
-            let bound =
-                self.dpop.is_some() && dpop::presented(request).is_some_and(|token| self.verifier.trusts(token));
-            return if bound { Look::Ask } else { Look::Absent };
-        };
+        let Some(token) = request.presented.bearer() else { return self.jwts.look_bound(request) };
         self.forget_withdrawn();
         if let Some(principal) = self.verified.get(token) {
             return Look::Known(principal);
         }
-        let token = token.as_str();
-        if !self.verifier.trusts(token) {
-            return Look::Absent;
-        }
+        let Some(token) = self.jwts.bearer(request) else { return Look::Absent };
         let before = self.verified.ticket();
-        match self.verifier.check(token) {
+        match self.jwts.verifier.check(token) {
             Checked::Verified(verified) => match self.admit(before, token, *verified) {
                 Ok(principal) => Look::Known(principal),
                 Err(error) => Look::Refused(error),
@@ -92,22 +85,13 @@ impl Resolver for JwtClaims {
     }
 
     async fn resolve(&self, request: &AuthRequest<'_>) -> Result<Option<Arc<Principal>>, AuthError> {
-        if let (Some(token), Some(dpop)) = (dpop::presented(request), &self.dpop) {
-            if !self.verifier.trusts(token) {
-                return Ok(None);
-            }
-            let verified = self.verifier.verify(token).await?;
-            dpop.check_bound(request, token, &verified.claims).await?;
-            return Ok(Some(Arc::new(principal(verified)?)));
+        if let Some(verified) = self.jwts.bound(request).await? {
+            return principal(verified).map(Arc::new).map(Some);
         }
-        match request.presented.bearer().map(Token::as_str) {
-            Some(token) if self.verifier.trusts(token) => {
-                let before = self.verified.ticket();
-                let verified = self.verifier.verify(token).await?;
-                self.admit(before, token, verified).map(Some)
-            }
-            _ => Ok(None),
-        }
+        let Some(token) = self.jwts.bearer(request) else { return Ok(None) };
+        let before = self.verified.ticket();
+        let verified = self.jwts.verify(token).await?;
+        self.admit(before, token, verified).map(Some)
     }
 }
 

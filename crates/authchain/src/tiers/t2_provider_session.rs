@@ -6,15 +6,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use authchain_core::{
-    AuthError, AuthRequest, Clock, CredentialKey, Look, Principal, ProviderId, Resolver, SignIn, Tier, Token, UserId,
+    AuthError, AuthRequest, Clock, CredentialKey, Look, Principal, ProviderId, Resolver, SignIn, Tier, UserId,
 };
 use authchain_jwt::{Verified, VerifiedCache, Verifier};
 use authchain_provider::CredentialManager;
 
-use crate::{
-    dpop::{self, Dpop},
-    grants::Grants,
-};
+use super::jwts::Jwts;
+use crate::{dpop::Dpop, grants::Grants};
 
 const REMEMBERED: usize = 50_000;
 /// Another instance may end a grant; no longer than this is its token still taken here.
@@ -22,11 +20,10 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
 /// A resolver for our own access tokens.
 pub struct ProviderSession {
-    verifier: Arc<Verifier>,
+    jwts: Jwts,
     grants: Arc<Grants>,
     credentials: Arc<CredentialManager>,
     verified: Arc<VerifiedCache<Arc<Principal>>>,
-    dpop: Option<Arc<Dpop>>,
 }
 
 impl ProviderSession {
@@ -44,13 +41,13 @@ impl ProviderSession {
                 verified.remove_where(|principal: &Arc<Principal>| principal.grant.as_deref() == Some(ended));
             }
         });
-        Self { verifier, grants, credentials, verified, dpop: None }
+        Self { jwts: Jwts::new(verifier), grants, credentials, verified }
     }
 
     /// Takes tokens that are bound to a key, too, with a proof by that key (RFC 9449, section 7).
     #[must_use]
     pub fn dpop(mut self, dpop: Arc<Dpop>) -> Self {
-        self.dpop = Some(dpop);
+        self.jwts.dpop = Some(dpop);
         self
     }
 
@@ -111,35 +108,22 @@ impl Resolver for ProviderSession {
     }
 
     fn look(&self, request: &AuthRequest<'_>) -> Look {
-        let Some(token) = request.presented.bearer() else {
-            let bound =
-                self.dpop.is_some() && dpop::presented(request).is_some_and(|token| self.verifier.trusts(token));
-            return if bound { Look::Ask } else { Look::Absent };
-        };
+        let Some(token) = request.presented.bearer() else { return self.jwts.look_bound(request) };
         match self.verified.get(token).map(|principal| self.alive(principal)) {
             Some(Ok(principal)) => Look::Known(principal),
             Some(Err(error)) => Look::Refused(error),
-            None if self.verifier.trusts(token.as_str()) => Look::Ask,
+            None if self.jwts.bearer(request).is_some() => Look::Ask,
             None => Look::Absent,
         }
     }
 
     async fn resolve(&self, request: &AuthRequest<'_>) -> Result<Option<Arc<Principal>>, AuthError> {
-        if let (Some(token), Some(dpop)) = (dpop::presented(request), &self.dpop) {
-            if !self.verifier.trusts(token) {
-                return Ok(None);
-            }
-            let verified = self.verifier.verify(token).await?;
-            dpop.check_bound(request, token, &verified.claims).await?;
+        if let Some(verified) = self.jwts.bound(request).await? {
             return self.alive(Arc::new(self.bearer_of(verified).await?)).map(Some);
         }
-        let Some(token) = request.presented.bearer().map(Token::as_str).filter(|token| self.verifier.trusts(token))
-        else {
-            return Ok(None);
-        };
-        let verified = self.verifier.verify(token).await?;
+        let Some(token) = self.jwts.bearer(request) else { return Ok(None) };
         // What is bound to a key never gets into the cache: a warm bearer request need not look for that.
-        dpop::refuse_bound(&verified.claims)?;
+        let verified = self.jwts.verify(token).await?;
         let before = self.verified.ticket();
         let principal = Arc::new(self.bearer_of(verified).await?);
         // Not remembered if a grant has ended since: it may have been this one.
