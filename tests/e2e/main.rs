@@ -17,6 +17,7 @@ mod credentials;
 #[cfg(feature = "postgres")]
 mod database;
 mod demo;
+mod doctor;
 mod journey;
 mod keys;
 mod node;

@@ -5,6 +5,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use authchain::{core::Email, store::seal::KeyId};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use url::Url;
 
 /// Authentication for MCP servers that act on a user's Google Workspace.
 #[derive(Debug, Parser)]
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     /// Google's APIs: addresses, versions, scopes
     #[command(subcommand)]
     Services(Services),
+    /// Fetches what MCP clients fetch from a server and says what would stop them
+    #[command(after_help = "Example:\n  authchain doctor --url https://mcp.example.com/mcp")]
+    Doctor(Doctor),
     /// The configuration as it is, and whether a server can start with it
     #[command(subcommand)]
     Config(Config),
@@ -97,6 +101,16 @@ pub(crate) struct Demo {
     /// Plays a client and a person through the whole way, prints each step with its time, and ends
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    /// The MCP endpoint as people configure it in their clients; without it the configured one
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<Url>,
+    /// Prints the findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -441,6 +455,7 @@ impl Args {
     pub(crate) fn json(&self) -> bool {
         match &self.command {
             Command::Demo(demo) => demo.json,
+            Command::Doctor(doctor) => doctor.json,
             Command::Login(login) => login.json,
             Command::Accounts(accounts) => accounts.common().json,
             Command::Clients(clients) => clients.common().json,

@@ -6,6 +6,7 @@ mod clients;
 mod config;
 mod credentials;
 mod demo;
+mod doctor;
 mod failure;
 mod keys;
 mod logging;
@@ -58,6 +59,7 @@ async fn run(args: Args, output: &Output) -> Result<(), Failure> {
             config::show(&sources, prefix.as_deref(), origin, output)
         }
         Command::Config(args::Config::Check { .. }) => config::check(&sources, output).await,
+        Command::Doctor(doctor) => doctor::run(&sources, doctor, output).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "authchain", &mut std::io::stdout());
             Ok(())
