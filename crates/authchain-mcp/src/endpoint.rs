@@ -7,6 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use authchain::{
+    AuthContext,
+    core::{Clock, SystemClock},
+};
 use bytes::Bytes;
 use http::{Request, Response, header::AUTHORIZATION};
 use http_body::Body;
@@ -20,14 +24,21 @@ use rmcp::{
 use tower_service::Service;
 use url::Url;
 
-use crate::step_up::{Lacking, McpFuture};
+use crate::{
+    step_up::{Lacking, McpFuture},
+    stream,
+};
 
 /// rmcp's endpoint over streamable HTTP. Cheap to clone, which rmcp's own, with its lists of allowed hosts, is not.
-pub struct McpService<S>(Arc<StreamableHttpService<S, LocalSessionManager>>);
+pub struct McpService<S> {
+    endpoint: Arc<StreamableHttpService<S, LocalSessionManager>>,
+    /// Tells how long a stream may stay open.
+    clock: Arc<dyn Clock>,
+}
 
 impl<S> Clone for McpService<S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { endpoint: self.endpoint.clone(), clock: self.clock.clone() }
     }
 }
 
@@ -49,8 +60,10 @@ where
         let lacking = Lacking::default();
         request.extensions_mut().insert(lacking.clone());
         let presented = request.headers().get(AUTHORIZATION).cloned();
-        let mut inner = (*self.0).clone();
-        McpFuture::new(inner.call(request), lacking, presented)
+        let caller = request.extensions().get::<AuthContext>();
+        let life = caller.and_then(|caller| stream::life(caller.principal().expires_at, &*self.clock));
+        let mut inner = (*self.endpoint).clone();
+        McpFuture::new(inner.call(request), lacking, presented, life)
     }
 }
 
@@ -75,7 +88,8 @@ where
             "http://127.0.0.1:*".into(),
         ])
         .enforce_origin_validation();
-    McpService(Arc::new(StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config)))
+    let endpoint = Arc::new(StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config));
+    McpService { endpoint, clock: Arc::new(SystemClock) }
 }
 
 /// Runs a whole server: `handler` behind the chain, with the authorization server and its pages, configured by the usual

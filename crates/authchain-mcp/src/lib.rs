@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 pub mod prelude;
 mod step_up;
+mod stream;
 
 pub use auth::Auth;
 #[cfg(feature = "server")]

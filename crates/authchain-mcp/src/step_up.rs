@@ -5,12 +5,15 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use authchain::{AuthContext, core::AuthError};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, combinators::BoxBody};
+
+use crate::stream;
 
 /// What the tools of one request lacked. In the request's extensions.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +47,8 @@ pub struct McpFuture {
     inner: Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>,
     lacking: Lacking,
     presented: Option<HeaderValue>,
+    /// How long a stream may stay open.
+    life: Option<Duration>,
 }
 
 impl McpFuture {
@@ -51,8 +56,9 @@ impl McpFuture {
         inner: Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>,
         lacking: Lacking,
         presented: Option<HeaderValue>,
+        life: Option<Duration>,
     ) -> Self {
-        Self { inner, lacking, presented }
+        Self { inner, lacking, presented, life }
     }
 }
 
@@ -60,7 +66,7 @@ impl Future for McpFuture {
     type Output = Result<Answer, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(self.inner.as_mut().poll(context))?;
+        let answer = stream::ends_after(ready!(self.inner.as_mut().poll(context))?, self.life);
         let Some((caller, error)) = self.lacking.0.get() else { return Poll::Ready(Ok(answer)) };
         // What has begun to stream has its status already.
         let is_whole = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/json");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::world::{CALLBACK, Client, World, text};
 
-const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+pub(crate) const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// An assertion of a client, with whatever is added or changed.
 pub(crate) fn assertion(world: &World, keys: &SigningKeys, id: &str, changes: Value) -> String {
@@ -27,7 +27,7 @@ pub(crate) fn assertion(world: &World, keys: &SigningKeys, id: &str, changes: Va
     keys.sign("JWT", &claims).unwrap()
 }
 
-async fn signing_client(world: &World, keys: &SigningKeys) -> Client {
+pub(crate) async fn signing_client(world: &World, keys: &SigningKeys) -> Client {
     let body = json!({
         "client_name": "Signing Client",
         "redirect_uris": [CALLBACK],

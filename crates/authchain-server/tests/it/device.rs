@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     dpop::{Key, prove, prove_at},
-    world::{CALLBACK, Client, DRIVE, World, scopes, text},
+    world::{CALLBACK, Client, DRIVE, GMAIL, World, scopes, text},
 };
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -396,6 +396,35 @@ async fn a_device_that_proves_a_key_when_it_asks_needs_it_for_its_tokens() {
     let form = [("grant_type", DEVICE_CODE), ("device_code", code.as_str()), ("client_id", client.id.as_str())];
     assert_eq!(prove(&world, &Key::new(), &form).await.1["error"], "invalid_grant", "with another one");
     assert_eq!(prove(&world, &key, &form).await.0, 200);
+}
+
+#[tokio::test]
+async fn n11_a_person_gives_a_device_drive_without_gmail() {
+    let world = World::new().await;
+    let (client, browser) = (device_client(&world).await, world.halting_browser());
+    let device = start(&world, &client, &[("scope", &format!("openid {DRIVE} {GMAIL}"))]).await;
+    let asked = enter(&world, &browser, &text(&device, "user_code")).await;
+    let none = browser.press(&asked, "Allow", &[("Google Drive", ""), ("Gmail", "")]).await.unwrap();
+    assert_eq!(none.status, 422);
+    assert!(none.text().contains("You have unticked everything"), "{}", none.text());
+    assert!(none.text().contains(&text(&device, "user_code")) && none.text().contains("Television"));
+    assert_eq!(error(&world, &client, &device).await, "authorization_pending");
+
+    let leaving = browser.press(&none, "Allow", &[("drive", "on")]).await.unwrap();
+    let at_google = leaving.query("scope").unwrap();
+    assert!(at_google.contains(DRIVE) && !at_google.contains(GMAIL), "{at_google}");
+    let back = browser.open(world.sign_in_at_google(&leaving.url, ANN).await).await.unwrap();
+    assert!(back.text().contains("You may return to your device"), "{}", back.text());
+    let (_, tokens) = ask(&world, &client, &device).await;
+    assert_eq!(scopes(&tokens), format!("openid {DRIVE}").as_str().into(), "{tokens}");
+}
+
+#[tokio::test]
+async fn n11_a_device_that_asks_for_one_service_has_nothing_to_choose() {
+    let world = World::new().await;
+    let device = start(&world, &device_client(&world).await, &[("scope", DRIVE)]).await;
+    let asked = enter(&world, &world.browser(), &text(&device, "user_code")).await;
+    assert!(!asked.body.contains("checkbox"), "{}", asked.body);
 }
 
 #[tokio::test]

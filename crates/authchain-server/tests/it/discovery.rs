@@ -149,6 +149,18 @@ async fn n03_d10_d12_behind_a_proxy_the_public_address_is_what_counts() {
 }
 
 #[tokio::test]
+async fn n03_d10_what_anybody_says_of_our_address_in_a_header_changes_no_document() {
+    let world = World::with(|options| options.limits.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await;
+    for path in ["/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource/mcp"] {
+        let (_, plain) = world.get_json(path).await;
+        let request = world.http.get(world.at(path)).header("x-forwarded-host", "evil.example");
+        let request = request.header("x-forwarded-proto", "https").header("forwarded", "host=evil.example;proto=https");
+        let said = request.header("x-forwarded-port", "1").send().await.unwrap().json::<Value>().await.unwrap();
+        assert_eq!(said, plain, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn n01_d3_a_bare_host_is_published_without_a_slash() {
     let world = World::with(|options| options.resource = "https://mcp.example.com".parse().unwrap()).await;
     let (_, document) = world.get_json("/.well-known/oauth-protected-resource").await;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::world::{CALLBACK, Client, World, text};
 
-const TOKEN: &str = "/oauth/token";
+pub(crate) const TOKEN: &str = "/oauth/token";
 
 /// A key of a client.
 pub(crate) struct Key(EcdsaKeyPair);
@@ -30,7 +30,7 @@ impl Key {
         PublicKey::from_jwk(&self.jwk()).unwrap().thumbprint()
     }
 
-    fn proof(&self, world: &World, path: &str, nonce: Option<&str>) -> String {
+    pub(crate) fn proof(&self, world: &World, path: &str, nonce: Option<&str>) -> String {
         let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk()});
         let claims = json!({
@@ -44,7 +44,12 @@ impl Key {
 }
 
 /// One request to the token endpoint with a proof; the answer, and the nonce that came with it.
-async fn post(world: &World, path: &str, proof: Option<&str>, form: &[(&str, &str)]) -> (u16, Value, Option<String>) {
+pub(crate) async fn post(
+    world: &World,
+    path: &str,
+    proof: Option<&str>,
+    form: &[(&str, &str)],
+) -> (u16, Value, Option<String>) {
     let mut request = world.http.post(world.at(path)).form(form);
     if let Some(proof) = proof {
         request = request.header("dpop", proof);

@@ -6,8 +6,10 @@
 
 mod accounts;
 mod apps;
+mod attacks;
 mod audit;
 mod authorize;
+mod checklist;
 mod client_documents;
 mod client_keys;
 mod consent;
@@ -16,12 +18,16 @@ mod discovery;
 mod dpop;
 mod field;
 mod grants;
+mod instances;
 mod introspect;
+mod lessons;
 mod limits;
 mod local;
 mod new_clients;
+mod no_sign_in;
 mod pages;
 mod refresh;
+mod refresh_processes;
 mod registration;
 mod revoke;
 mod sign_in;

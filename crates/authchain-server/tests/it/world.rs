@@ -8,7 +8,8 @@ use std::{
 use authchain::{
     accounts::Accounts,
     core::{
-        Clock, CredentialKey, Email, ExactScopes, ManualClock, ProviderId, Scopes, StateStore, SystemClock, UserId,
+        Clock, CredentialKey, Email, ExactScopes, ManualClock, ProviderId, Scopes, StateStore, SystemClock, Timestamp,
+        UserId,
     },
     grants::Grants,
     jwt::{Algorithm, ClaimNames, KeySource, SigningKeys, TrustedIssuer, Verified, Verifier},
@@ -40,6 +41,18 @@ pub(crate) struct World {
     live: Arc<RwLock<Live>>,
 }
 
+/// A clock that is wrong.
+struct Ahead {
+    clock: Arc<ManualClock>,
+    seconds: i64,
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.clock.now().0 + self.seconds)
+    }
+}
+
 /// What a restart makes anew.
 #[derive(Clone)]
 struct Live {
@@ -57,9 +70,19 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut ServerOptions)) -> Self {
+        Self::make(0, change).await
+    }
+
+    /// The provider's clock is so many seconds ahead of ours.
+    pub(crate) async fn with_clocks_apart(seconds: i64) -> Self {
+        Self::make(seconds, |_| {}).await
+    }
+
+    async fn make(provider_ahead: i64, change: impl FnOnce(&mut ServerOptions)) -> Self {
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
+        let theirs = Arc::new(Ahead { clock: clock.clone(), seconds: provider_ahead });
         let google =
-            StandIn::start(StandInOptions { clock: clock.clone(), second_accounts: true, ..StandInOptions::default() })
+            StandIn::start(StandInOptions { clock: theirs, second_accounts: true, ..StandInOptions::default() })
                 .await
                 .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -101,6 +124,12 @@ impl World {
         let new =
             live(&self.google, &self.clock, &self.keyring, &self.signing, &self.credentials, &self.options, state);
         *self.live.write().unwrap() = new;
+    }
+
+    /// Another server takes over, made of these parts.
+    pub(crate) fn serve(&self, router: Router, parts: &Parts) {
+        let Parts { state, credentials, grants, sessions, accounts, .. } = parts.clone();
+        *self.live.write().unwrap() = Live { state, router, manager: credentials, grants, sessions, accounts };
     }
 
     fn live(&self) -> Live {

@@ -162,8 +162,8 @@ impl Fixture {
 
 #[tokio::test]
 async fn every_client_in_the_field_goes_the_whole_way_although_the_state_was_lost_after_its_registration() {
+    let world = World::new().await;
     for fixture in clients() {
-        let world = World::new().await;
         let file = &fixture.file;
         let way = fixture.goes_the_way(&world).await;
         assert_eq!(way.registered["redirect_uris"], fixture.registration()["redirect_uris"], "{file}");
