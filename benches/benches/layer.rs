@@ -3,14 +3,23 @@
 #![allow(clippy::print_stdout, reason = "benchmarks print")]
 #![allow(clippy::indexing_slicing, reason = "a benchmark that is wrong may stop")]
 
-use std::{convert::Infallible, hint::black_box, path::Path, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    hint::black_box,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use authchain::{
     AuthLayer, Chain, Challenge,
     core::{AuthRequest, Clock, ExactScopes, StateStore, SystemClock},
     grants::Grants,
-    jwt::{Algorithm, ClaimNames, KeySource, SigningKeys, TrustedIssuer, Verifier},
+    jwt::{Algorithm, ClaimNames, JwksCache, KeySource, SigningKeys, TrustedIssuer, Verifier},
     provider::{CredentialManager, RefreshOptions},
     sessions::Sessions,
     store::{MemoryState, MemoryStore},
@@ -22,8 +31,10 @@ use authchain_bench::{
     report::{line, median, nanoseconds_per_call},
     tokens,
 };
-use axum::{Router, routing::get};
+use axum::{Json, Router, routing::get};
 use http::{Request, Response};
+use serde_json::Value;
+use tokio::net::TcpListener;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -40,6 +51,13 @@ async fn main() -> Result<()> {
             let issued = tokens::rs256(TOKENS)?;
             serve(layer(issued.issuer()?).layer(app()), &issued.tokens).await
         }
+        ["serve", "refusing", published] => {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let keys = JwksCache::new(published.parse()?, authchain::provider::http_client()?, clock);
+            let issuer = TrustedIssuer { keys: KeySource::Jwks(Arc::new(keys)), ..tokens::rs256(0)?.issuer()? };
+            serve(layer(issuer).layer(app()), &[]).await
+        }
+        ["refusals"] => refusals().await,
         ["count", what, calls, file] => count(what, calls.parse()?, Path::new(file)),
         _ => {
             in_process()?;
@@ -181,9 +199,103 @@ async fn over_http() -> Result<()> {
     ratio("warm request with a verified RS256 token: ratio to bare axum", &bare, &guarded, &good, 200, "at least 0.97")
         .await?;
 
-    let shorten = |token: &String| tokens::get("/", token.get(..token.len() - 40).unwrap_or_default());
-    let malformed: Vec<_> = guarded.extra.iter().map(shorten).collect();
-    ratio("refusing a token cut short: ratio to bare axum", &bare, &guarded, &malformed, 401, "").await
+    refusals().await
+}
+
+/// Bad tokens, each a new one, and wrong signatures that were refused before.
+async fn refusals() -> Result<()> {
+    let keys = SigningKeys::generate(Algorithm::RS256)?;
+    let strangers = SigningKeys::generate(Algorithm::RS256)?;
+    let requests = |keys: &SigningKeys, change: &dyn Fn(&mut tokens::Claims)| -> Result<Vec<_>> {
+        let issued = tokens::with_keys(keys, TOKENS, change)?;
+        Ok(issued.tokens.iter().map(|token| tokens::get("/", token)).collect())
+    };
+    let unchanged = |_: &mut tokens::Claims| {};
+    let expired = |claims: &mut tokens::Claims| {
+        (claims.exp, claims.iat, claims.nbf) = (claims.exp - 7200, claims.iat - 7200, claims.nbf - 7200);
+    };
+    let of_a_stranger = |claims: &mut tokens::Claims| claims.iss = "https://stranger.example.com";
+    let good = requests(&keys, &unchanged)?;
+    // A dot too many near the end.
+    let malformed = |request: &Vec<u8>| {
+        let mut request = request.clone();
+        let near_the_end = request.len() - 20;
+        request[near_the_end] = b'.';
+        request
+    };
+    let malformed: Vec<_> = good.iter().map(malformed).collect();
+
+    let (published, fetched) = publish(keys.jwks()).await?;
+    let guarded = Server::start_on(0, &["refusing", &published], 0)?;
+    let bare = Server::start("bare", 0)?;
+    // The keys are fetched with the first good one.
+    load::round(&guarded, &good, 200, Duration::from_millis(200)).await?;
+    for (what, requests, limit) in [
+        ("malformed", malformed, "at least 0.9"),
+        ("expired", requests(&keys, &expired)?, "at least 0.9"),
+        ("of an unknown issuer", requests(&keys, &of_a_stranger)?, "at least 0.9"),
+        ("of an unknown key", requests(&strangers, &unchanged)?, "at least 0.9"),
+        ("with a wrong signature", good.clone(), "at least 0.35"),
+    ] {
+        let before = fetched.load(Ordering::Relaxed);
+        let begun = Instant::now();
+        compare(&format!("refusing a token {what}: ratio to bare axum"), &bare, &guarded, &requests, limit, true)
+            .await?;
+        let fetches = fetched.load(Ordering::Relaxed) - before;
+        if what == "of an unknown key" {
+            let what = format!("    JWKS fetches in {:.0} s of such tokens", begun.elapsed().as_secs_f64());
+            line(&what, fetches, "at most one per 60 s");
+        }
+    }
+    let wrong = |request: &Vec<u8>| {
+        let mut request = request.clone();
+        let near_the_end = request.len() - 20;
+        request[near_the_end] = if request[near_the_end] == b'A' { b'B' } else { b'A' };
+        request
+    };
+    let wrong: Vec<_> = good.iter().map(wrong).collect();
+    compare("    … that was refused before: ratio to bare axum", &bare, &guarded, &wrong, "", false).await
+}
+
+/// Serves keys from this process; where, and how often they were fetched.
+async fn publish(jwks: Value) -> Result<(String, Arc<AtomicU64>)> {
+    let fetched = Arc::new(AtomicU64::new(0));
+    let count = fetched.clone();
+    let serve = move || async move {
+        count.fetch_add(1, Ordering::Relaxed);
+        Json(jwks)
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/", get(serve))).await });
+    Ok((url, fetched))
+}
+
+/// The bare server against the guarded one, which refuses.
+async fn compare(
+    what: &str,
+    bare: &Server,
+    guarded: &Server,
+    requests: &[Vec<u8>],
+    limit: &str,
+    new: bool,
+) -> Result<()> {
+    let (mut ratios, mut base, mut ours) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let time = Duration::from_secs(1);
+        let (without, with) = if new {
+            let without = load::round_of_new(bare, requests, 200, time).await?;
+            (without, load::round_of_new(guarded, requests, 401, time).await?)
+        } else {
+            (load::round(bare, requests, 200, time).await?, load::round(guarded, requests, 401, time).await?)
+        };
+        ratios.push(without.cpu / with.cpu);
+        base.push(without.cpu / 1000.0);
+        ours.push(with.cpu / 1000.0);
+    }
+    line(what, format!("{:.3}", median(ratios)), limit);
+    line("    CPU for one request, bare and guarded", format!("{:.2} / {:.2} µs", median(base), median(ours)), "");
+    Ok(())
 }
 
 async fn ratio(

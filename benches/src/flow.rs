@@ -116,9 +116,8 @@ async fn come_back(port: u16, people: Vec<Away>) -> Result<usize> {
     let mut connection = Connection::open(port).await?;
     let mut signed_in = 0;
     for Away { client, cookie, state, nonce } in people {
-        let back =
-            connection.get(&format!("/oauth2callback?{}", form(&[("code", &nonce), ("state", &state)])), &cookie);
-        let back = back.await?.address()?;
+        let target = format!("/oauth2callback?{}", form(&[("code", &nonce), ("state", &state)]));
+        let back = connection.get(&target, &cookie).await?.address()?;
         let code = back.query_pairs().find(|(key, _)| key == "code").context("no code came back")?.1.into_owned();
         let form = form(&[
             ("grant_type", "authorization_code"),

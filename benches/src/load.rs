@@ -12,6 +12,9 @@ use crate::{cpu, process::Server};
 
 const CONNECTIONS: usize = 16;
 
+/// Where a request is varied, counted from its end: in the middle of an RS256 signature.
+const VARIED_BEFORE_END: usize = 104;
+
 /// What one round showed.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
@@ -28,11 +31,27 @@ pub struct Round {
 /// # Errors
 /// When the connection breaks or an answer is another one.
 pub async fn round(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration) -> Result<Round> {
+    drive(server, requests, status, time, None).await
+}
+
+/// The same, with other characters in the middle of what each request ends with, a token's signature, each time: nothing is
+/// sent twice, not in another round either.
+///
+/// # Errors
+/// When the connection breaks or an answer is another one.
+pub async fn round_of_new(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration) -> Result<Round> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    drive(server, requests, status, time, Some(u64::try_from(now.as_micros())?)).await
+}
+
+async fn drive(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration, vary: Option<u64>) -> Result<Round> {
     let before = cpu::nanoseconds(server.process())?;
     let begun = Instant::now();
     let workers = (0..CONNECTIONS).map(|worker| {
         let own: Vec<Vec<u8>> = requests.iter().skip(worker).step_by(CONNECTIONS).cloned().collect();
-        tokio::spawn(connection(server.port, own, status, begun + time))
+        // No connection sends as many requests as there are microseconds.
+        let vary = vary.map(|from| from * CONNECTIONS as u64 + worker as u64);
+        tokio::spawn(connection(server.port, own, status, begun + time, vary))
     });
     let mut answered = 0;
     for worker in workers.collect::<Vec<_>>() {
@@ -47,15 +66,27 @@ pub async fn round(server: &Server, requests: &[Vec<u8>], status: u16, time: Dur
     })
 }
 
-async fn connection(port: u16, requests: Vec<Vec<u8>>, status: u16, until: Instant) -> Result<u64> {
+async fn connection(
+    port: u16,
+    mut requests: Vec<Vec<u8>>,
+    status: u16,
+    until: Instant,
+    mut vary: Option<u64>,
+) -> Result<u64> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
     let expected = format!("HTTP/1.1 {status} ");
     let mut buffer = vec![0; 64 * 1024];
     let mut answered = 0;
-    for request in requests.iter().cycle() {
+    for turn in (0..requests.len()).cycle() {
         if Instant::now() >= until {
             break;
+        }
+        let request = &mut requests[turn];
+        if let Some(count) = &mut vary {
+            *count += CONNECTIONS as u64;
+            let middle = request.len().checked_sub(VARIED_BEFORE_END).context("the request is too short")?;
+            request[middle..middle + 16].copy_from_slice(format!("{count:016x}").as_bytes());
         }
         stream.write_all(request).await?;
         let answer = read_answer(&mut stream, &mut buffer).await?;

@@ -1,12 +1,13 @@
 //! Distinct RS256 tokens of a trusted issuer.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use authchain::{
     core::{Clock, ProviderId, SystemClock},
     jwt::{Algorithm, ClaimNames, KeySet, KeySource, SigningKeys, TrustedIssuer},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The issuer.
@@ -28,19 +29,52 @@ pub struct Issued {
 /// # Errors
 /// When no key can be made.
 pub fn rs256(count: usize) -> Result<Issued> {
-    let keys = Arc::new(SigningKeys::generate(Algorithm::RS256)?);
+    with_keys(&SigningKeys::generate(Algorithm::RS256)?, count, |_| {})
+}
+
+/// Makes tokens with these keys and claims that are changed.
+///
+/// # Errors
+/// When a token cannot be signed.
+pub fn with_keys(keys: &SigningKeys, count: usize, change: impl Fn(&mut Claims)) -> Result<Issued> {
     let now = SystemClock.now().0;
     let token = |n: usize| {
-        let claims = json!({
-            "iss": ISSUER, "aud": AUDIENCE, "sub": format!("10769150350006150715{n:06}"),
-            "azp": "32555940559.apps.googleusercontent.com", "email": format!("person{n}@example.com"),
-            "email_verified": true, "name": format!("Person {n}"), "picture": "https://example.com/photo.jpg",
-            "scope": "openid email https://www.googleapis.com/auth/drive.readonly",
-            "iat": now, "nbf": now, "exp": now + 3600,
-        });
+        let mut claims = Claims {
+            iss: ISSUER,
+            azp: "32555940559.apps.googleusercontent.com",
+            aud: AUDIENCE,
+            sub: format!("10769150350006150715{n:06}"),
+            email: format!("person{n}@example.com"),
+            email_verified: true,
+            nbf: now,
+            name: format!("Person {n}"),
+            picture: "https://example.com/photo.jpg",
+            scope: "openid email https://www.googleapis.com/auth/drive.readonly",
+            iat: now,
+            exp: now + 3600,
+        };
+        change(&mut claims);
         keys.sign("JWT", &claims)
     };
     Ok(Issued { jwks: keys.jwks(), tokens: (0..count).map(token).collect::<Result<_, _>>()? })
+}
+
+/// Claims as Google writes them, in its order.
+#[derive(Serialize)]
+#[expect(missing_docs, reason = "the names are those of RFC 7519 and OpenID Connect")]
+pub struct Claims {
+    pub iss: &'static str,
+    pub azp: &'static str,
+    pub aud: &'static str,
+    pub sub: String,
+    pub email: String,
+    pub email_verified: bool,
+    pub nbf: i64,
+    pub name: String,
+    pub picture: &'static str,
+    pub scope: &'static str,
+    pub iat: i64,
+    pub exp: i64,
 }
 
 impl Issued {

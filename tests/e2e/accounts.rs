@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    journey::{CALLBACK, Client, Tokens, rpc},
+    journey::{CALLBACK, Client, Tokens, rpc, session_token},
     program::{Server, authchain, pointed_at, run},
 };
 
@@ -24,6 +24,8 @@ const LIFE: Duration = Duration::from_secs(120);
 
 struct Person {
     tokens: Tokens,
+    /// The session token that they made for themselves.
+    session: String,
     own: [(&'static str, &'static str); 2],
 }
 
@@ -43,7 +45,8 @@ async fn world() -> (StandIn, Server, Vec<Person>) {
         browser.walk(format!("{}/auth", server.issuer()), &Choice::approve(primary)).await.unwrap();
         let linked = browser.walk(format!("{}/auth/link", server.issuer()), &Choice::approve(second)).await.unwrap();
         assert!(linked.text().contains(&format!("{second} is now linked to {primary}")), "{}", linked.text());
-        people.push(Person { tokens, own });
+        let session = session_token(&server.issuer(), &browser).await;
+        people.push(Person { tokens, session, own });
     }
     (google, server, people)
 }
@@ -111,7 +114,7 @@ async fn only_owned_accounts_are_answered_also_after_a_restart_and_by_two_hundre
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_switches_lists_and_unlinks_with_its_token() {
+async fn a_client_lists_with_its_token_and_only_the_person_switches_and_unlinks_with_theirs() {
     let (_google, server, people) = world().await;
     let [ann, bob] = people.as_slice() else { panic!("two people") };
     let http = reqwest::Client::new();
@@ -129,21 +132,42 @@ async fn a_program_switches_lists_and_unlinks_with_its_token() {
         let request = http.post(&active).bearer_auth(token).json(&json!({ "account": account }));
         request.send().await.unwrap().status().as_u16()
     };
-    assert_eq!(switch(&bob.tokens.access, "ann.work@example.com").await, 403);
-    assert_eq!(switch(&ann.tokens.access, "ann.work@example.com").await, 200);
+    assert_eq!(switch(&bob.session, "ann.work@example.com").await, 403);
+    assert_eq!(switch(&ann.tokens.access, "ann.work@example.com").await, 403, "ann did not allow the client that");
+    let (text, _) = files(&server.mcp_url(), &ann.tokens.access, None).await;
+    assert!(text.contains("Quarterly plan"), "nothing has changed: {text}");
+    assert_eq!(switch(&ann.session, "ann.work@example.com").await, 200);
     let (text, _) = files(&server.mcp_url(), &ann.tokens.access, None).await;
     assert!(text.contains("Salary list") && !text.contains("Quarterly plan"), "{text}");
     let (text, _) = files(&server.mcp_url(), &bob.tokens.access, Some("me")).await;
     assert!(text.contains("Bread recipes"), "ann's switch is ann's: {text}");
 
     let url = format!("{accounts}/ann.work%40example.com");
-    assert_eq!(http.delete(&url).bearer_auth(&bob.tokens.access).send().await.unwrap().status(), 403);
-    let unlinked: Value = http.delete(&url).bearer_auth(&ann.tokens.access).send().await.unwrap().json().await.unwrap();
+    assert_eq!(http.delete(&url).bearer_auth(&bob.session).send().await.unwrap().status(), 403);
+    let refused = http.delete(&url).bearer_auth(&ann.tokens.access).send().await.unwrap();
+    assert_eq!(refused.status(), 403);
+    let refused: Value = refused.json().await.unwrap();
+    let why = refused["error_description"].as_str().unwrap();
+    assert!(why.contains("a program that you connected may look at this and not change it"), "{refused}");
+    let unlinked: Value = http.delete(&url).bearer_auth(&ann.session).send().await.unwrap().json().await.unwrap();
     assert_eq!((&unlinked["status"], &unlinked["revoked"]), (&json!("unlinked"), &json!(true)), "{unlinked}");
     let (text, refused) = files(&server.mcp_url(), &ann.tokens.access, Some("ann.work@example.com")).await;
     assert!(refused, "{text}");
     let (text, refused) = files(&server.mcp_url(), &ann.tokens.access, None).await;
     assert!(!refused && text.contains("Quarterly plan"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_can_let_clients_switch_accounts() {
+    let (_google, mut server, people) = world().await;
+    server.restart_with("AUTHCHAIN__CLIENTS__MAY_CHANGE_ACCOUNTS", "true").await;
+    assert!(server.log().contains("clients.may_change_accounts is on"), "{}", server.log());
+    let active = format!("{}/auth/accounts/active", server.issuer());
+    let request = reqwest::Client::new().post(active).bearer_auth(&people[0].tokens.access);
+    let switched = request.json(&json!({ "account": "ann.work@example.com" })).send().await.unwrap();
+    assert_eq!(switched.status(), 200);
+    let (text, _) = files(&server.mcp_url(), &people[0].tokens.access, None).await;
+    assert!(text.contains("Salary list"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,3 +155,11 @@ pub(crate) fn text_of(answer: &Value) -> String {
     assert_ne!(answer["result"]["isError"], true, "{answer}");
     answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
+
+/// Makes a session token on the page for that, at a browser where somebody is signed in.
+pub(crate) async fn session_token(issuer: &str, browser: &Browser) -> String {
+    let page = browser.open(format!("{issuer}/auth/sessions")).await.unwrap();
+    let shown = browser.press(&page, "Make a session token", &[("label", "mine")]).await.unwrap().text();
+    let token = shown.split_whitespace().find(|word| word.starts_with("acs_"));
+    token.unwrap_or_else(|| panic!("no token in {shown}")).to_owned()
+}

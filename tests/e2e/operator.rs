@@ -33,12 +33,18 @@ async fn server() -> (StandIn, Server) {
 #[tokio::test]
 async fn r18_a_client_id_from_the_command_is_pasted_and_signs_in() {
     let (_google, server) = server().await;
-    let create = ["create", "--name", "Gemini", "--redirect-uri", CALLBACK];
+    let issuer = server.issuer();
+    let create = ["create", "--name", "Gemini", "--redirect-uri", CALLBACK, "--url", &issuer];
     let made = json_of(&clients(&server.data(), &create).await);
     for key in ["client_id", "authorize_url", "token_url", "mcp_url"] {
         assert!(made[key].is_string(), "no {key} in {made}");
     }
     assert!(made.get("client_secret").is_none(), "a public client has none");
+    assert_eq!(made["mcp_url"], server.mcp_url(), "the server listens on another port than the configuration says");
+    let plain = ["create", "--name", "x", "--redirect-uri", CALLBACK, "--url", "http://mcp.example.com"];
+    let refused = clients(&server.data(), &plain).await;
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("plain http gives tokens away"), "{refused:?}");
     let pasted =
         Client { id: made["client_id"].as_str().unwrap().into(), ..Client::register(&server.mcp_url(), "x").await };
     let tokens = pasted.sign_in().await;

@@ -232,6 +232,9 @@ pub(crate) struct CreateClient {
     /// Lets it ask from a device without a browser, too
     #[arg(long)]
     pub(crate) device: bool,
+    /// Where the server is reached, where the configuration says otherwise: scheme, host and port
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
     #[command(flatten)]
     pub(crate) common: ClientsCommon,
 }

@@ -20,6 +20,9 @@ pub(crate) async fn run(mut sources: Sources, command: args::Clients, output: &O
     if let Some(data) = &common.data {
         sources = sources.set("storage.directory", data.display(), "--data");
     }
+    if let args::Clients::Create(CreateClient { url: Some(url), .. }) = &command {
+        sources = sources.set("server.public_url", url, "--url");
+    }
     let config = sources.load()?;
     crate::logging::start(&config.log);
     if config.storage.mode == StorageMode::MemoryOnly {

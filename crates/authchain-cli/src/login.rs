@@ -6,7 +6,7 @@ use authchain::{
     core::{CredentialKey, Email, ProviderId, Scopes, TokenSource, UserId},
     provider::CredentialEvent,
 };
-use authchain_server::{App, config::Sources};
+use authchain_server::{App, config::Sources, google_client};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
 use workspace_mcp::Workspace;
@@ -36,6 +36,8 @@ pub(crate) async fn run(mut sources: Sources, args: Login, output: &Output) -> R
         .set("tls.enabled", false, "login")
         .load()?;
     crate::logging::start(&config.log);
+    // A server can do without it where tools have another credential; a sign-in cannot.
+    google_client(&config.providers.google)?;
     let app = App::new(config).await?;
 
     if let Some(email) = &args.account

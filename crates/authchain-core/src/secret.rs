@@ -8,6 +8,24 @@ use zeroize::Zeroizing;
 
 /// A secret string: no `Display`, no `Serialize`, a `Debug` that shows nothing, comparison in constant time, memory wiped
 /// on drop. Whoever needs the text says so with [`Secret::expose`], which is easy to search for.
+///
+/// What could compare it byte by byte, or leave it somewhere, is not there: a text, an order, a hash, a printed form.
+///
+/// ```compile_fail
+/// let _ = authchain_core::Secret::new("a") == "a";
+/// ```
+/// ```compile_fail
+/// let _ = authchain_core::Secret::new("a") < authchain_core::Secret::new("b");
+/// ```
+/// ```compile_fail
+/// std::collections::HashSet::new().insert(authchain_core::Secret::new("a"));
+/// ```
+/// ```compile_fail
+/// let _ = authchain_core::Secret::new("a").to_string();
+/// ```
+/// ```compile_fail
+/// let _ = serde_json::to_string(&authchain_core::Secret::new("a"));
+/// ```
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 

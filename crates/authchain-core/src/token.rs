@@ -14,12 +14,24 @@ pub struct AccessToken {
     pub expires_at: Timestamp,
     /// What it was granted for.
     pub scopes: Scopes,
+    quota_project: Option<Arc<str>>,
 }
 
 impl AccessToken {
     /// Puts a token together.
     pub fn new(secret: Secret, expires_at: Timestamp, scopes: Scopes) -> Self {
-        Self { secret: Arc::new(secret), expires_at, scopes }
+        Self { secret: Arc::new(secret), expires_at, scopes, quota_project: None }
+    }
+
+    /// The same, for calls that count for a project which is not the one that the token was granted to.
+    #[must_use]
+    pub fn counted_for(self, quota_project: Option<Arc<str>>) -> Self {
+        Self { quota_project, ..self }
+    }
+
+    /// The project that calls count for, where it is another one: Google's `x-goog-user-project`.
+    pub fn quota_project(&self) -> Option<&str> {
+        self.quota_project.as_deref()
     }
 
     /// The token, to be sent to the provider and nobody else.

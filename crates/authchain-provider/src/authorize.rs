@@ -137,4 +137,13 @@ mod tests {
         assert!(!query.contains_key("include_granted_scopes"));
         assert_eq!(query["access_type"], "offline");
     }
+
+    #[test]
+    fn a12_a13_a_provider_that_wants_a_parameter_gets_it_and_none_gets_a_clients_resource() {
+        let mut auth0 = Provider::google(OAuthClient { id: "client".into(), secret: None });
+        auth0.authorize_params = crate::provider::params(&[("audience", "https://api.example.com")]);
+        let query: BTreeMap<_, _> = auth0.authorization_url(&request("openid")).query_pairs().into_owned().collect();
+        assert_eq!(query["audience"], "https://api.example.com");
+        assert!(!query.contains_key("resource") && !query.contains_key("access_type"));
+    }
 }

@@ -22,6 +22,7 @@ mod introspect;
 mod keys;
 mod limits;
 mod local;
+mod no_sign_in;
 mod once;
 mod options;
 mod outbound;

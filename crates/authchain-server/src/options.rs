@@ -36,6 +36,9 @@ pub struct ServerOptions {
     pub default_scopes: Scopes,
     /// What clients may ask for, besides the identity scopes `openid email profile offline_access`.
     pub scopes_supported: Scopes,
+    /// Whether people can sign in through the provider. Where they cannot, whatever would send one there is neither announced
+    /// nor done; callers are known otherwise.
+    pub sign_in: bool,
     /// How long an access token lives; 1 hour.
     pub access_token_life: Duration,
     /// How long a grant lives beyond its last refresh; 90 days. The [`Grants`] in [`Parts`] are opened with it.
@@ -61,6 +64,8 @@ pub struct ServerOptions {
     pub documents: DocumentOptions,
     /// Clients that need no registration.
     pub registered: Vec<RegisteredClient>,
+    /// Weakens: clients may switch and unlink a person's accounts and disconnect other clients, with their own tokens.
+    pub clients_may_change: bool,
     /// The grants beyond codes and refresh tokens.
     pub grants: GrantOptions,
     /// Whether tokens can be bound to a key of the client (RFC 9449), and that is announced.
@@ -168,6 +173,7 @@ impl ServerOptions {
             name: "authchain".into(),
             default_scopes: Scopes::none(),
             scopes_supported: Scopes::none(),
+            sign_in: true,
             access_token_life: Duration::from_secs(60 * 60),
             refresh_life: 90 * DAY,
             refresh_grace: Duration::from_secs(60),
@@ -180,6 +186,7 @@ impl ServerOptions {
             editor_schemes: ["cursor", "vscode", "vscode-insiders", "windsurf", "zed", "claude"].map(Into::into).into(),
             documents: DocumentOptions::default(),
             registered: Vec::new(),
+            clients_may_change: false,
             grants: GrantOptions::default(),
             dpop: true,
             limits: LimitOptions::default(),

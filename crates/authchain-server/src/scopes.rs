@@ -8,6 +8,8 @@ use authchain::{
     google::{catalogue, registry},
 };
 
+use crate::params::Params;
+
 /// Scopes that say who a person is or keep them signed in; they open nothing at the provider's APIs.
 pub(crate) const IDENTITY: [&str; 4] = ["openid", "email", "profile", "offline_access"];
 
@@ -73,6 +75,16 @@ pub(crate) fn services(scopes: &Scopes) -> BTreeSet<&'static str> {
 /// let in has to be told.
 pub(crate) fn of_services(scopes: &Scopes, chosen: &BTreeSet<&str>) -> Scopes {
     scopes.iter().filter(|scope| service(scope).is_none_or(|service| chosen.contains(service))).collect()
+}
+
+/// Whether a person can choose among what is asked for: where it is for more than one service.
+pub(crate) fn offer_a_choice(asked: &Scopes) -> bool {
+    services(asked).len() > 1
+}
+
+/// What of `asked` a person left ticked in a form of ours; `None` where the form let them choose nothing.
+pub(crate) fn chosen(params: &Params, asked: &Scopes) -> Option<Scopes> {
+    offer_a_choice(asked).then(|| of_services(asked, &params.all("service").collect()))
 }
 
 /// The order in which scopes are announced: some clients ask for the whole list as it stands, so identity comes first,

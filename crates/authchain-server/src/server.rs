@@ -17,7 +17,7 @@ use crate::{
     device, discovery, introspect,
     keys::Keys,
     limits::{self, Limits},
-    local,
+    local, no_sign_in,
     outbound::Outbound,
     pages, revoke, token, upstream,
 };
@@ -164,31 +164,43 @@ impl AuthorizationServer {
 
     fn endpoints(&self) -> Router<Arc<Shared>> {
         let limited = Arc::clone(&self.shared);
-        let for_devices = self.shared.options.grants.device_code;
-        let mut registration = Router::new()
+        let tokens = Router::new()
+            .route(path::TOKEN, post(token::endpoint))
+            .route(path::REVOKE, post(revoke::endpoint))
+            .route(path::INTROSPECT, post(introspect::endpoint))
+            .route_layer(middleware::from_fn_with_state(Arc::clone(&limited), limits::tokens));
+        let for_programs = tokens.route(path::JWKS, get(discovery::jwks)).route(path::STATUS, get(discovery::status));
+        let (registration, for_people) = if self.shared.options.sign_in {
+            let limit = middleware::from_fn_with_state(limited, limits::registrations);
+            (self.registration().route_layer(limit), self.for_people())
+        } else {
+            (no_sign_in::programs(), no_sign_in::people())
+        };
+        let for_people = for_people.route(pages::STYLE_ROUTE, get(pages::style));
+        let for_programs = for_programs.merge(registration).layer(discovery::cors());
+        for_programs.merge(for_people).layer(DefaultBodyLimit::max(MAX_BODY))
+    }
+
+    /// How clients become known.
+    fn registration(&self) -> Router<Arc<Shared>> {
+        let registration = Router::new()
             .route(path::REGISTER, post(clients::register))
             .route(path::REGISTER_ALIAS, post(clients::register))
             .route(
                 &format!("{}/{{client_id}}", path::REGISTER),
                 get(clients::read).put(clients::update).delete(clients::delete),
             );
-        if for_devices {
+        if self.shared.options.grants.device_code {
             // As rare as a registration, and as good at filling a database.
-            registration = registration.route(path::DEVICE_AUTHORIZATION, post(device::authorization));
+            registration.route(path::DEVICE_AUTHORIZATION, post(device::authorization))
+        } else {
+            registration
         }
-        let registration =
-            registration.route_layer(middleware::from_fn_with_state(Arc::clone(&limited), limits::registrations));
-        let tokens = Router::new()
-            .route(path::TOKEN, post(token::endpoint))
-            .route(path::REVOKE, post(revoke::endpoint))
-            .route(path::INTROSPECT, post(introspect::endpoint))
-            .route_layer(middleware::from_fn_with_state(limited, limits::tokens));
-        let for_programs = registration
-            .merge(tokens)
-            .route(path::JWKS, get(discovery::jwks))
-            .route(path::STATUS, get(discovery::status))
-            .layer(discovery::cors());
-        let mut for_people = Router::new()
+    }
+
+    /// The pages, and what programs ask of a person's own.
+    fn for_people(&self) -> Router<Arc<Shared>> {
+        let for_people = Router::new()
             .route(path::AUTHORIZE, get(authorize::page))
             .route(path::CONSENT, post(authorize::decide))
             .route(path::CALLBACK, get(upstream::oauth_callback))
@@ -210,13 +222,13 @@ impl AuthorizationServer {
             )
             .route(path::APPS, get(local::apps))
             .route(&format!("{}/{{id}}", path::APPS), delete(local::revoke_app))
-            .route(&format!("{}/{{id}}/revoke", path::APPS), get(local::revoke_app_page).post(local::revoke_app_form))
-            .route(pages::STYLE_ROUTE, get(pages::style));
-        if for_devices {
-            for_people = for_people
+            .route(&format!("{}/{{id}}/revoke", path::APPS), get(local::revoke_app_page).post(local::revoke_app_form));
+        if self.shared.options.grants.device_code {
+            for_people
                 .route(path::DEVICE, get(device::page).post(device::enter))
-                .route(path::DEVICE_DECIDE, post(device::decide));
+                .route(path::DEVICE_DECIDE, post(device::decide))
+        } else {
+            for_people
         }
-        for_programs.merge(for_people).layer(DefaultBodyLimit::max(MAX_BODY))
     }
 }

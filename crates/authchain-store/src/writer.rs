@@ -1,5 +1,5 @@
-//! One thread that writes, for everyone: what arrives while it writes is written together next (group commit), so that
-//! many writers share the cost of one sync.
+//! One thread that works for everyone: what arrives while it works is done together next. Of writers many share the cost of
+//! one sync so (group commit), of readers that of waking a thread.
 
 use std::{
     io,
@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 /// How many jobs are written together at most.
 const LARGEST_BATCH: usize = 256;
 
-/// After a batch of several, how long the next one waits for those who were just answered to come back.
-const LINGER: Duration = Duration::from_micros(60);
+/// After a batch of several, how long the next one waits for each of those who were just answered to come back.
+const LINGER: Duration = Duration::from_micros(200);
 
 /// A hand to the writing thread. The thread ends when the last hand is gone and everything given to it is written.
 #[derive(Debug)]
@@ -25,24 +25,37 @@ pub(crate) struct Writer<J> {
 
 impl<J: Send + 'static> Writer<J> {
     /// Starts the thread. `write` gets one to 256 jobs at a time, in the order they came, and answers each.
-    pub(crate) fn start(name: &str, mut write: impl FnMut(Vec<J>) + Send + 'static) -> Result<Self, StoreError> {
+    pub(crate) fn start(name: &str, write: impl FnMut(Vec<J>) + Send + 'static) -> Result<Self, StoreError> {
+        Self::lingering(name, LINGER, write)
+    }
+
+    /// The same for jobs that cost so little that nobody should wait for others.
+    pub(crate) fn prompt(name: &str, work: impl FnMut(Vec<J>) + Send + 'static) -> Result<Self, StoreError> {
+        Self::lingering(name, Duration::ZERO, work)
+    }
+
+    fn lingering(
+        name: &str,
+        linger: Duration,
+        mut write: impl FnMut(Vec<J>) + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let (jobs, inbox) = mpsc::channel();
         let run = move || {
-            let mut alone = true;
+            let mut before = 1;
             while let Ok(first) = inbox.recv() {
                 let mut batch = vec![first];
                 while batch.len() < LARGEST_BATCH {
                     match inbox.try_recv() {
                         Ok(job) => batch.push(job),
                         Err(TryRecvError::Disconnected) => break,
-                        Err(TryRecvError::Empty) if alone => break,
-                        Err(TryRecvError::Empty) => match inbox.recv_timeout(LINGER) {
+                        Err(TryRecvError::Empty) if batch.len() >= before || linger.is_zero() => break,
+                        Err(TryRecvError::Empty) => match inbox.recv_timeout(linger) {
                             Ok(job) => batch.push(job),
                             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
                         },
                     }
                 }
-                alone = batch.len() == 1;
+                before = batch.len();
                 write(batch);
             }
         };

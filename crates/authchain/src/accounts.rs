@@ -3,8 +3,9 @@
 //! Two places hold what is known, and each decides one question:
 //! - one record per person in the [`StateStore`]: which accounts they linked, and which one is active. It decides what a
 //!   person may use. It never expires and is written conditionally, so several instances agree.
-//! - a note beside each stored credential: whose it is. It decides when a credential may be deleted, and it survives the
-//!   loss of the state database with the credential: [`Accounts::recover`] writes the records anew from it.
+//! - a note beside each stored credential: whose it is, and who switched to it when. It decides when a credential may be
+//!   deleted, and it survives the loss of the state database with the credential: [`Accounts::recover`] writes the records
+//!   anew from it.
 //!
 //! A link holds the account's unchanging id at the provider. An address that was given to somebody else since is refused.
 
@@ -23,7 +24,7 @@ use authchain_provider::{CredentialManager, Revocation};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use note::{owners, set_owners, with};
+use note::{owners, set_owners, set_switched, with};
 pub use status::{AccountStatus, CredentialState, Finding, Health, SetUp};
 pub(crate) use wanted::primary_only;
 use wanted::{Wanted, wanted};
@@ -244,10 +245,14 @@ impl Accounts {
         for listener in self.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
             listener(owner, account);
         }
+        // What they switched to earlier must not come back in its place.
+        let active = self.read(owner).await?.active.unwrap_or_else(|| owner.clone());
+        self.note_active(owner, &active).await?;
         let mut revocations = Vec::new();
         let mut kept = false;
         for key in self.credentials.stored(&account.filter()).await? {
             let leave = |extra: &mut Map<String, Value>| {
+                set_switched(extra, owner, None);
                 if let Some(mut owners) = owners(extra) {
                     owners.retain(|other| other != owner);
                     set_owners(extra, owners);
@@ -282,7 +287,18 @@ impl Accounts {
             Ok(())
         })
         .await?;
+        self.note_active(owner, &account).await?;
         Ok(account)
+    }
+
+    /// Notes beside an account's credentials that it is the active one of `owner`, from now on. The latest such note counts
+    /// when the state database is lost; until then the record does.
+    async fn note_active(&self, owner: &Account, account: &Account) -> Result<(), AuthError> {
+        let now = self.clock.now();
+        for key in self.credentials.stored(&account.filter()).await? {
+            self.credentials.note(&key, |extra| set_switched(extra, owner, Some(now))).await?;
+        }
+        Ok(())
     }
 
     /// Everybody whose own account has a credential here: for the operator's command.

@@ -1,6 +1,8 @@
 //! How a refusal looks on the wire: status, `WWW-Authenticate` and a JSON body that says what to do.
 
-use authchain_core::{AuthError, Scopes};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use authchain_core::{AuthError, ErrorCode, Scopes};
 use authchain_jwt::Algorithm;
 use bytes::Bytes;
 use http::{
@@ -19,6 +21,49 @@ pub struct Challenge {
     resource_metadata: Option<Url>,
     scopes: Scopes,
     sign_in: Option<Url>,
+    made: Made,
+}
+
+/// Refusals that were made before. Most have fixed words, and whoever floods a server gets the same few again and again.
+#[derive(Clone, Debug, Default)]
+struct Made(Arc<RwLock<Vec<(FixedWords, Parts)>>>);
+
+/// What makes a refusal the same as another of the same challenge.
+type FixedWords = (ErrorCode, &'static str);
+
+/// What is not the same in every refusal.
+#[derive(Clone, Debug)]
+struct Parts {
+    www_authenticate: Option<HeaderValue>,
+    body: Bytes,
+}
+
+/// More fixed words than this program has.
+const MOST_MADE: usize = 64;
+
+impl Made {
+    fn get_or(&self, words: FixedWords, make: impl FnOnce() -> Parts) -> Parts {
+        let made = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, parts)) = made.iter().find(|(known, _)| *known == words) {
+            return parts.clone();
+        }
+        drop(made);
+        let parts = make();
+        let mut made = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if made.len() < MOST_MADE && made.iter().all(|(known, _)| *known != words) {
+            made.push((words, parts.clone()));
+        }
+        parts
+    }
+}
+
+fn fixed_words(error: &AuthError) -> Option<FixedWords> {
+    let words = match error {
+        AuthError::MissingCredential => "",
+        AuthError::InvalidRequest(why) | AuthError::InvalidToken(why) => why,
+        _ => return None,
+    };
+    Some((error.code(), words))
 }
 
 impl Challenge {
@@ -31,6 +76,7 @@ impl Challenge {
     #[must_use]
     pub fn resource_metadata(mut self, url: Url) -> Self {
         self.resource_metadata = Some(url);
+        self.made = Made::default();
         self
     }
 
@@ -38,6 +84,7 @@ impl Challenge {
     #[must_use]
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
+        self.made = Made::default();
         self
     }
 
@@ -45,6 +92,7 @@ impl Challenge {
     #[must_use]
     pub fn sign_in(mut self, url: Url) -> Self {
         self.sign_in = Some(url);
+        self.made = Made::default();
         self
     }
 
@@ -56,7 +104,11 @@ impl Challenge {
     /// As [`Challenge::response`], with the page where a person can mend this very error.
     pub fn response_with(&self, error: &AuthError, page: Option<&Url>) -> Response<Full<Bytes>> {
         let code = error.code();
-        let mut response = Response::new(Full::from(self.body(error, page)));
+        let Parts { www_authenticate, body } = match fixed_words(error) {
+            Some(words) if page.is_none() => self.made.get_or(words, || self.parts(error, None)),
+            _ => self.parts(error, page),
+        };
+        let mut response = Response::new(Full::from(body));
         // Every status of the table is a valid one.
         *response.status_mut() = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
@@ -70,12 +122,16 @@ impl Challenge {
         {
             headers.insert(dpop::NONCE, nonce);
         }
-        if matches!(code.http_status(), 400 | 401 | 403)
-            && let Ok(value) = HeaderValue::try_from(self.www_authenticate(error))
-        {
+        if let Some(value) = www_authenticate {
             headers.insert(WWW_AUTHENTICATE, value);
         }
         response
+    }
+
+    fn parts(&self, error: &AuthError, page: Option<&Url>) -> Parts {
+        let challenges = matches!(error.code().http_status(), 400 | 401 | 403);
+        let www_authenticate = challenges.then(|| HeaderValue::try_from(self.www_authenticate(error)).ok()).flatten();
+        Parts { www_authenticate, body: self.body(error, page) }
     }
 
     /// RFC 6750, section 3, with the parameter of RFC 9728, section 5.1. `error` is sent only when something was
@@ -184,6 +240,24 @@ mod tests {
         let error = AuthError::InsufficientScope { needed: "c".into(), granted: "a".into() };
         assert_eq!(challenge().response(&error).status(), 403);
         assert!(header(&error).contains("scope=\"a c\""));
+    }
+
+    #[test]
+    fn n02_a_refusal_that_is_made_again_is_the_same_and_follows_what_the_challenge_says_since() {
+        let body = |challenge: &Challenge, error: &AuthError| {
+            let response = challenge.response(error);
+            let value = response.headers()[WWW_AUTHENTICATE].to_str().unwrap().to_owned();
+            (value, format!("{:?}", response.into_body()))
+        };
+        let before = challenge();
+        let (expired, forged) = (AuthError::InvalidToken("expired"), AuthError::InvalidToken("forged"));
+        assert_eq!(body(&before, &expired), body(&before, &expired));
+        assert_ne!(body(&before, &expired), body(&before, &forged));
+        assert_ne!(body(&before, &expired), body(&before, &AuthError::InvalidRequest("expired")));
+        let after = before.clone().scopes("c".into());
+        assert!(
+            body(&after, &expired).0.contains("scope=\"c\"") && body(&before, &expired).0.contains("scope=\"a b\"")
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One call: put together, sent, repeated where that does no harm.
 
+use authchain_core::AccessToken;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response,
@@ -22,6 +23,8 @@ use crate::{
 const LONGEST_JSON: usize = 64 << 20;
 /// Errors are short; what is longer is not one of the API's.
 const LONGEST_ERROR: usize = 1 << 20;
+/// Which project a call counts for (<https://cloud.google.com/apis/docs/system-parameters>).
+const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 
 /// A call that has not been sent. Nothing happens until one of the methods that end it.
 #[derive(Clone, Debug)]
@@ -142,16 +145,15 @@ impl Call {
         mut headers: HeaderMap,
         body: Body,
     ) -> Result<Response<Incoming>, RestError> {
-        headers.insert(AUTHORIZATION, self.authorization().await?);
-        self.client.exchange(self.method.clone(), url, headers, body).await
-    }
-
-    async fn authorization(&self) -> Result<HeaderValue, RestError> {
         let token = self.client.0.token.token().await?;
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", token.secret().expose()))
-            .map_err(|_| RestError::Nonsense("an access token that does not fit into a header"))?;
-        value.set_sensitive(true);
-        Ok(value)
+        headers.insert(AUTHORIZATION, authorization(&token)?);
+        // A call that names one itself knows better.
+        if let (Some(project), false) = (token.quota_project(), headers.contains_key(USER_PROJECT)) {
+            let project = HeaderValue::from_str(project)
+                .map_err(|_| RestError::Nonsense("a quota project that does not fit into a header"))?;
+            headers.insert(USER_PROJECT, project);
+        }
+        self.client.exchange(self.method.clone(), url, headers, body).await
     }
 }
 
@@ -222,4 +224,11 @@ pub(super) async fn read_json<T: DeserializeOwned>(
 
 pub(super) fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+fn authorization(token: &AccessToken) -> Result<HeaderValue, RestError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.secret().expose()))
+        .map_err(|_| RestError::Nonsense("an access token that does not fit into a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }

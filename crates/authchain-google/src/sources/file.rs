@@ -63,6 +63,8 @@ pub struct AuthorizedUser {
     pub account: Option<Email>,
     /// Where it is refreshed, when the file names it.
     pub token_uri: Option<Url>,
+    /// The project that calls count for (`quota_project_id`), where the file names one.
+    pub quota_project: Option<Arc<str>>,
 }
 
 impl AuthorizedUser {
@@ -83,6 +85,8 @@ pub struct ServiceAccountKey {
     pub key_id: Option<String>,
     /// Where assertions are exchanged for access tokens.
     pub token_uri: Url,
+    /// The project that calls count for (`quota_project_id`), where the file names one.
+    pub quota_project: Option<Arc<str>>,
     pub(super) signer: Arc<RsaKeyPair>,
 }
 
@@ -103,6 +107,7 @@ struct Fields {
     client_email: Option<String>,
     private_key: Option<Secret>,
     private_key_id: Option<String>,
+    quota_project_id: Option<String>,
     token_uri: Option<String>,
 }
 
@@ -160,6 +165,7 @@ fn authorized_user(fields: Fields) -> Result<AuthorizedUser, FileError> {
         refresh_token: fields.refresh_token.ok_or(FileError::Malformed("it has no `refresh_token`"))?,
         account: fields.account.filter(|account| !account.is_empty()).and_then(|account| Email::new(&account).ok()),
         token_uri: fields.token_uri.as_deref().map(safe_uri).transpose()?,
+        quota_project: quota_project(fields.quota_project_id)?,
     })
 }
 
@@ -173,8 +179,19 @@ fn service_account(fields: Fields) -> Result<ServiceAccountKey, FileError> {
         client_id: fields.client_id,
         key_id: fields.private_key_id,
         token_uri: safe_uri(&token_uri)?,
+        quota_project: quota_project(fields.quota_project_id)?,
         signer: Arc::new(signer),
     })
+}
+
+/// It travels in a header.
+fn quota_project(named: Option<String>) -> Result<Option<Arc<str>>, FileError> {
+    match named.filter(|project| !project.is_empty()) {
+        Some(project) if !project.chars().all(|c| c.is_ascii_graphic()) => {
+            Err(FileError::Malformed("its `quota_project_id` is not the id of a project"))
+        }
+        project => Ok(project.map(Into::into)),
+    }
 }
 
 /// Secrets travel by https, or do not leave this machine.
@@ -211,6 +228,7 @@ mod tests {
         });
         let Ok(AdcFile::AuthorizedUser(user)) = parse(file) else { panic!() };
         assert_eq!((user.client.id.as_str(), user.account.as_ref(), user.is_gclouds_own()), ("id", None, false));
+        assert_eq!(user.quota_project.as_deref(), Some("p"));
         assert!(!format!("{user:?}").contains("hush"));
     }
 
@@ -232,6 +250,10 @@ mod tests {
             (json!({ "type": "service_account", "client_email": "hush" }), "private_key"),
             (json!({ "type": "service_account", "private_key": "hush" }), "PEM"),
             (json!({ "type": "authorized_user", "client_id": { "hush": 1 } }), "text"),
+            (
+                json!({ "type": "authorized_user", "client_id": "a", "refresh_token": "b", "quota_project_id": "hush\n" }),
+                "quota_project_id",
+            ),
         ] {
             let words = parse(file.clone()).unwrap_err().to_string();
             assert!(words.contains(word) && !words.contains("hush"), "{file}: {words}");

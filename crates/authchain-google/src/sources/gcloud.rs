@@ -84,7 +84,10 @@ impl Shared {
             Some(got) if got != self.account => {
                 Err(sign_in(SignIn::WrongAccount { expected: self.account.clone(), got }))
             }
-            _ => Ok(granted.token(&Scopes::none(), &*self.upstream.clock)),
+            _ => {
+                let token = granted.token(&Scopes::none(), &*self.upstream.clock);
+                Ok(token.counted_for(self.user.quota_project.clone()))
+            }
         }
     }
 }

@@ -107,7 +107,7 @@ impl Shared {
         let assertion = self.assertion(subject, asked, self.upstream.clock.now())?;
         let form = [("grant_type", GRANT_TYPE), ("assertion", assertion.as_str())];
         match self.upstream.post::<Granted>(self.key.token_uri.as_str(), &form).await {
-            Ok(granted) => Ok(granted.token(asked, &*self.upstream.clock)),
+            Ok(granted) => Ok(granted.token(asked, &*self.upstream.clock).counted_for(self.key.quota_project.clone())),
             Err(Failure::Refused(refusal)) => Err(self.explain(&refusal, key, asked)),
             Err(Failure::Other(error)) => Err(error),
         }

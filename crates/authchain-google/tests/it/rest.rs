@@ -145,6 +145,19 @@ async fn a_call_carries_path_parameters_headers_body_and_the_token_of_now() {
 }
 
 #[tokio::test]
+async fn a_call_counts_for_the_project_of_its_credential_unless_it_names_another() {
+    let (client, tokens) = client(&Api::default()).await;
+    let answer: Value = client.get("files/{id}").path("id", "a").send().await.unwrap();
+    assert_eq!(answer["project"], Value::Null);
+    tokens.count_for("p2");
+    let call = client.get("files/{id}").path("id", "a");
+    let answer: Value = call.clone().send().await.unwrap();
+    assert_eq!(answer["project"], "p2");
+    let answer: Value = call.header("x-goog-user-project", "p1").unwrap().send().await.unwrap();
+    assert_eq!(answer["project"], "p1");
+}
+
+#[tokio::test]
 async fn an_empty_answer_is_a_success() {
     let (client, _) = client(&Api::default()).await;
     client.delete("files/{id}").path("id", "1").send_empty().await.unwrap();

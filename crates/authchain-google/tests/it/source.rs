@@ -19,6 +19,7 @@ use url::Url;
 pub(crate) struct Tokens {
     tokens: Mutex<BTreeMap<CredentialKey, String>>,
     granted: Mutex<Option<Scopes>>,
+    quota_project: Mutex<Option<Arc<str>>>,
     pub(crate) asked: AtomicU64,
 }
 
@@ -29,6 +30,10 @@ impl Tokens {
 
     pub(crate) fn remove(&self, key: &CredentialKey) {
         self.tokens.lock().unwrap().remove(key);
+    }
+
+    pub(crate) fn count_for(&self, project: &str) {
+        *self.quota_project.lock().unwrap() = Some(project.into());
     }
 
     pub(crate) fn grant_only(&self, scopes: Scopes) {
@@ -46,7 +51,8 @@ impl TokenSource for Tokens {
         if !scopes.is_subset(&granted) {
             return Err(AuthError::InsufficientScope { needed: scopes.clone(), granted });
         }
-        Ok(AccessToken::new(Secret::new(token), Timestamp::NEVER, granted))
+        let project = self.quota_project.lock().unwrap().clone();
+        Ok(AccessToken::new(Secret::new(token), Timestamp::NEVER, granted).counted_for(project))
     }
 }
 

@@ -116,6 +116,7 @@ impl World {
             "private_key_id": "key-1",
             "private_key": format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n"),
             "token_uri": format!("{}token", self.url),
+            "quota_project_id": "counted",
         });
         let key = ServiceAccountKey::parse(file.to_string().as_bytes()).unwrap();
         let delegation = Delegation { domains: vec!["Example.com".into()], usual_scopes: Scopes::from(GMAIL) };
@@ -128,6 +129,7 @@ impl World {
             refresh_token: Secret::new("1//refresh"),
             account: None,
             token_uri: None,
+            quota_project: Some("counted".into()),
         };
         GcloudCredentials::new(user, ann(), self.upstream())
     }
@@ -326,6 +328,20 @@ async fn gclouds_credential_is_refreshed_once_and_serves_every_scope_it_was_gran
     let sheets = Scopes::from("https://www.googleapis.com/auth/script.projects");
     let error = source.access_token(&key("ann@example.com"), &sheets).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InsufficientScope);
+}
+
+#[tokio::test]
+async fn the_project_that_calls_count_for_comes_with_the_token() {
+    let world = World::new().await;
+    let sources: [Arc<dyn TokenSource>; 2] = [Arc::new(world.gcloud()), world.service_account().0];
+    for source in sources {
+        world.endpoint.will_answer(200, json!({ "access_token": "t", "expires_in": 3599, "scope": GMAIL }));
+        let token = source.access_token(&key("ann@example.com"), &Scopes::from(GMAIL)).await.unwrap();
+        assert_eq!(token.quota_project(), Some("counted"));
+    }
+    world.endpoint.will_answer(200, tokeninfo("ann@example.com", json!("3599")));
+    let token = world.environment().access_token(&key("ann@example.com"), &Scopes::none()).await.unwrap();
+    assert_eq!(token.quota_project(), None);
 }
 
 #[tokio::test]

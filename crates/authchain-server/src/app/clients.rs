@@ -24,6 +24,15 @@ pub(super) fn registered(config: &Config) -> Result<Vec<RegisteredClient>, Start
     config.clients.registered.iter().map(|section| client(config, section)).collect()
 }
 
+/// Whether clients may change what a person has at this server.
+pub(super) fn may_change(config: &Config) -> bool {
+    let may = config.clients.may_change_accounts;
+    if may {
+        warn!("clients.may_change_accounts is on: every connected client may unlink its person's accounts");
+    }
+    may
+}
+
 /// Whose consent is remembered.
 pub(super) fn remember_consent(config: &Config) -> RememberConsent {
     let life = config.consent.remember_for;

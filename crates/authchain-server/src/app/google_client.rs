@@ -5,7 +5,7 @@ use std::path::Path;
 use authchain::core::{OAuthClient, Secret};
 use serde::Deserialize;
 
-use crate::config::{ConfigError, GoogleSection};
+use crate::config::{Config, ConfigError, CredentialKind, GoogleSection};
 
 /// `client_secret.json`: exactly one of the two keys.
 #[derive(Deserialize)]
@@ -19,6 +19,19 @@ enum SecretsFile {
 struct Client {
     client_id: String,
     client_secret: Option<Secret>,
+}
+
+/// Whether people sign in through Google: they have to, unless tools reach it with another credential and no client is
+/// configured.
+pub(super) fn people_sign_in(config: &Config) -> bool {
+    let section = &config.providers.google;
+    let configured = section.client_id.is_some() || section.client_secrets_file.is_some();
+    configured || config.google.credentials == CredentialKind::Users
+}
+
+/// The client that they sign in through.
+pub(super) fn sign_in_client(config: &Config) -> Result<Option<OAuthClient>, ConfigError> {
+    people_sign_in(config).then(|| google_client(&config.providers.google)).transpose()
 }
 
 /// The client that people sign in through.

@@ -17,7 +17,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use authchain::{
     AuthLayer, Challenge, StepUp, Toolbox,
     accounts::Accounts,
-    core::{AuthError, Clock, ScopeRules, Scopes, StoreError, SystemClock},
+    core::{AuthError, Clock, OAuthClient, ScopeRules, Scopes, StoreError, SystemClock},
     google::{CacheOptions, Endpoints, ServiceFactory},
     grants::Grants,
     provider::{CredentialEvent, CredentialManager, Provider, ProviderClient, RefreshOptions, http_client},
@@ -38,6 +38,7 @@ use crate::{
 
 pub use edge::{Front, McpEndpoint, stop_signal};
 pub use google_client::google_client;
+use google_client::{people_sign_in, sign_in_client};
 use google_credentials::GoogleCredentials;
 use listen::Patience;
 pub use rotation::{KeysInUse, RetireError};
@@ -114,13 +115,18 @@ impl App {
         for notice in &config.notices {
             warn!("{notice}");
         }
-        let google = google_client(&config.providers.google)?;
+        let google = sign_in_client(&config)?;
         let Files { google_credentials, certificates } = Files::read(&config).await?;
         let (public_url, resource) = (config.public_url()?, config.resource()?);
 
         let storage = Storage::open(&config.storage, clock.clone()).await?;
         let Storage { keyring, credentials, state, .. } = storage.clone();
 
+        // Without a client nobody is sent there, but what the provider is called and how it grants scopes is asked all the same.
+        let google = google.unwrap_or_else(|| {
+            info!("nobody can sign in through Google here: providers.google.client_id is not set");
+            OAuthClient { id: String::new(), secret: None }
+        });
         let provider = match &config.providers.google.base_url {
             Some(base) => Provider::google_at(base, google),
             None => Provider::google(google),
@@ -173,15 +179,18 @@ impl App {
         accounts.on_unlink(move |owner, _| {
             of_unlinked.clear(Some(&owner.user));
         });
-        let sign_in = join(&public_url, "auth")?;
-        let challenge = Challenge::new()
+        let sign_in = options.sign_in.then(|| join(&public_url, "auth")).transpose()?;
+        let mut challenge = Challenge::new()
             .resource_metadata(join(
                 &public_url,
                 &format!(".well-known/oauth-protected-resource{}", config.server.mcp_path),
             )?)
-            .scopes(options.default_scopes.clone())
-            .sign_in(sign_in.clone());
-        let mut toolbox = Toolbox::new(tokens, services, bridge.clone(), rules).sign_in(sign_in);
+            .scopes(options.default_scopes.clone());
+        let mut toolbox = Toolbox::new(tokens, services, bridge.clone(), rules);
+        if let Some(page) = sign_in {
+            challenge = challenge.sign_in(page.clone());
+            toolbox = toolbox.sign_in(page);
+        }
         if config.chain.step_up == StepUpBy::Challenge {
             toolbox = toolbox.step_up(StepUp::new(challenge.clone(), parts.clock.clone()));
         }
@@ -213,7 +222,7 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what to mend.
     pub async fn check(config: &Config) -> Result<(), StartError> {
-        google_client(&config.providers.google)?;
+        sign_in_client(config)?;
         Files::read(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         options(config, &config.public_url()?, &config.resource()?, &clock).map(drop)
@@ -354,6 +363,7 @@ fn options(
     Ok(ServerOptions {
         default_scopes: scopes.clone(),
         scopes_supported: scopes,
+        sign_in: people_sign_in(config),
         access_token_life: config.tokens.access,
         refresh_life: config.tokens.refresh,
         refresh_grace: config.tokens.refresh_grace,
@@ -368,6 +378,7 @@ fn options(
             allow_loopback: config.clients.documents_on_loopback,
         },
         registered: clients::registered(config)?,
+        clients_may_change: clients::may_change(config),
         grants: clients::grants(config, clock)?,
         dpop: config.grants.dpop,
         limits: clients::limits(config),

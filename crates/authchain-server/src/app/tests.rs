@@ -170,6 +170,31 @@ async fn a_token_of_the_environment_serves_its_owner_only() {
 }
 
 #[tokio::test]
+async fn without_an_oauth_client_at_google_other_credentials_serve_and_nobody_is_sent_to_sign_in() {
+    let world = World::new().await;
+    let granted = world.google.control().credential(&ANN.parse().unwrap(), &Scopes::from(DRIVE)).unwrap();
+    let token = granted.access_token.unwrap().expose().to_owned();
+    let settings = [
+        ("google.credentials", "environment"),
+        ("google.access_token", &token),
+        ("google.account", ANN),
+        ("local.user", ANN),
+        ("providers.google.client_id", ""),
+        ("providers.google.client_secret", ""),
+    ];
+    let config = world.config(&settings);
+    assert_eq!(world.ask(&config, ANN, "").await, token);
+    let config = world.config(&[&settings[..], &[("chain.tiers", "jwt_claims,oauth_fallback")]].concat());
+    let app = App::new(config).await.unwrap();
+    let request = Request::post("/mcp").header("host", "127.0.0.1:8002").body(Body::empty()).unwrap();
+    let answer = app.router(any(|| async { "the endpoint" })).oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 401);
+    let body: Value = serde_json::from_slice(&to_bytes(answer.into_body(), 4096).await.unwrap()).unwrap();
+    assert!(body.get("sign_in_url").is_none(), "{body}");
+    assert!(body["resource_metadata"].is_string(), "{body}");
+}
+
+#[tokio::test]
 async fn people_use_their_own_credentials_unless_told_otherwise() {
     let world = World::new().await;
     assert_eq!(world.ask(&world.config(&[]), ANN, "").await, "sign_in_needed");
@@ -192,6 +217,13 @@ async fn a_check_finds_what_would_stop_a_start_and_leaves_nothing_behind() {
     assert_eq!(refused(&[("providers.google.client_id", "")]).await, "providers.google.client_id");
     assert_eq!(refused(&[("providers.google.scopes", "drive.readonli")]).await, "providers.google.scopes");
     let missing = world.path("missing");
+    let environment = [
+        ("providers.google.client_id", ""),
+        ("google.credentials", "environment"),
+        ("google.access_token", "t"),
+        ("google.account", ANN),
+    ];
+    assert_eq!(refused(&environment).await, "", "nobody has to sign in through Google");
     let tls = [("tls.enabled", "true"), ("tls.certificate_file", missing.as_str()), ("tls.key_file", missing.as_str())];
     assert_eq!(refused(&tls).await, "tls.certificate_file");
     let adc = [("google.credentials", "adc"), ("google.application_credentials", missing.as_str())];

@@ -2,7 +2,7 @@
 //! because all clients share one client at the provider, which would wave a second one through without a question
 //! (MCP security best practices: confused deputy). What an operator can leave out of that is in [`remembered`].
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use authchain::core::{AuthError, Email, Scopes};
 use axum::{
@@ -136,7 +136,7 @@ pub(crate) async fn decide(State(server): State<Arc<Shared>>, headers: HeaderMap
     };
     let event = Event::new(What::Consent).client(&client);
     let ticket = match chosen(&params, request).filter(|_| decision == Decision::Allow) {
-        Some(chosen) if chosen.declined == all_services(request) => {
+        Some(chosen) if scopes::services(&chosen.scopes).is_empty() => {
             let shown = pages::Consent {
                 client: &client,
                 request,
@@ -175,18 +175,9 @@ pub(crate) async fn decide(State(server): State<Arc<Shared>>, headers: HeaderMap
 /// The request with the services that the person left ticked, where the page let them choose. Nothing can be added to what
 /// the ticket holds.
 fn chosen(params: &Params, request: &AuthorizeRequest) -> Option<AuthorizeRequest> {
-    if !pages::offers_a_choice(&request.scopes) {
-        return None;
-    }
-    let ticked: BTreeSet<&str> = params.all("service").collect();
-    let scopes = scopes::of_services(&request.scopes, &ticked);
+    let scopes = scopes::chosen(params, &request.scopes)?;
     let declined = request.scopes.difference(&scopes);
     Some(AuthorizeRequest { scopes, declined, ..request.clone() })
-}
-
-/// What of a request opens a service.
-fn all_services(request: &AuthorizeRequest) -> Scopes {
-    request.scopes.difference(&scopes::of_services(&request.scopes, &BTreeSet::new()))
 }
 
 fn denied(server: &Shared, request: &request::AuthorizeRequest) -> Response {

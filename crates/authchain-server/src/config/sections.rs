@@ -166,6 +166,7 @@ pub struct ClientsSection {
     pub secret_life: Duration,
     pub metadata_documents: bool,
     pub documents_on_loopback: bool,
+    pub may_change_accounts: bool,
     pub registered: Vec<RegisteredSection>,
 }
 

@@ -22,7 +22,7 @@ use crate::{
     params::Params,
     scopes,
     server::{Shared, path},
-    ticket::{self, BadTicket, Purpose},
+    ticket::{self, BadTicket, Purpose, Ticket},
     upstream::{self, Decision, Outcome, Settled},
 };
 
@@ -79,7 +79,7 @@ pub(crate) async fn enter(
     event.client(&client).allowed();
     match ticket::issue(&server, Purpose::Device(request.clone())) {
         Ok(issued) => {
-            let mut response = pages::device_consent(&server, language, &client, &request, &issued.sealed);
+            let mut response = pages::device_consent(&server, language, &client, &request, &issued.sealed, false);
             response.headers_mut().append(SET_COOKIE, issued.cookie);
             response
         }
@@ -106,6 +106,15 @@ pub(crate) async fn decide(State(server): State<Arc<Shared>>, headers: HeaderMap
         Err(none) => return no_client(&error, none),
     };
     let event = Event::new(What::Consent).client(&client);
+    let ticket = match scopes::chosen(&params, &request.scopes).filter(|_| decision == Decision::Allow) {
+        Some(chosen) if scopes::services(&chosen).is_empty() => {
+            return pages::device_consent(&server, language, &client, request, sealed, true);
+        }
+        Some(scopes) => {
+            Ticket { purpose: Purpose::Device(DeviceRequest { scopes, ..request.clone() }), ..ticket.clone() }
+        }
+        None => ticket.clone(),
+    };
     let settled = async {
         if !record::waits(&server, &request.device).await? {
             return Ok(None);

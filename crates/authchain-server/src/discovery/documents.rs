@@ -45,8 +45,14 @@ fn protected_resource(server: &Shared) -> Value {
         "scopes_supported": scopes,
         "bearer_methods_supported": ["header"],
     });
-    if let (Some(fields), true) = (document.as_object_mut(), server.dpop.is_some()) {
-        fields.insert("dpop_signing_alg_values_supported".into(), json!(algorithms()));
+    if let Some(fields) = document.as_object_mut() {
+        if server.dpop.is_some() {
+            fields.insert("dpop_signing_alg_values_supported".into(), json!(algorithms()));
+        }
+        // Tokens for this resource come from elsewhere then.
+        if token::grant_types(server).is_empty() {
+            fields.remove("authorization_servers");
+        }
     }
     document
 }
@@ -86,7 +92,14 @@ fn authorization_server(server: &Shared) -> Value {
         "ui_locales_supported": ["en", "de"],
     });
     if let Some(fields) = document.as_object_mut() {
-        if options.grants.device_code {
+        if !options.sign_in {
+            for name in ["authorization_endpoint", "registration_endpoint", "response_modes_supported"] {
+                fields.remove(name);
+            }
+            // RFC 8414 wants the list in any case.
+            fields.insert("response_types_supported".into(), json!([]));
+            fields.insert("client_id_metadata_document_supported".into(), false.into());
+        } else if options.grants.device_code {
             fields.insert("device_authorization_endpoint".into(), at(path::DEVICE_AUTHORIZATION).into());
         }
         if server.dpop.is_some() {

@@ -1,7 +1,8 @@
 //! A person's accounts: shown, linked, switched and unlinked, by the person at a browser or by a program that acts for them.
 //!
 //! A program presents a bearer token that the chain accepts, or the browser's cookie with a JSON body: no form of another
-//! site can send either. Forms of ours carry the session's token.
+//! site can send either. Forms of ours carry the session's token. With the token of an OAuth client it may look and change
+//! nothing.
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::{
     BrowserSession,
+    caller::{person, person_who_changes},
     more::{self, Asked},
     offer, wants_json,
 };
@@ -33,29 +35,6 @@ use crate::{
     server::{Shared, path},
     ticket::BadTicket,
 };
-
-/// The person whom a program acts for: the caller of its token, or who is signed in at the browser.
-pub(super) async fn person(
-    server: &Shared,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<Account, Response> {
-    if headers.contains_key(AUTHORIZATION) {
-        let Some(layer) = server.layer.get() else {
-            return Err(
-                OAuthError::new(StatusCode::UNAUTHORIZED, "login_required", "sign in with a browser").into_response()
-            );
-        };
-        let context = layer.identify(method, uri, headers).await;
-        return context.map(|context| Account::of(context.principal())).map_err(IntoResponse::into_response);
-    }
-    match BrowserSession::of(server, headers).await {
-        Ok(Some(session)) => Ok(session.person()),
-        Ok(None) => Err(super::sessions::not_signed_in().into_response()),
-        Err(failure) => Err(OAuthError::from(failure).into_response()),
-    }
-}
 
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -133,7 +112,7 @@ pub(crate) async fn link_page(
     offer(&server, &error, language, Asked { expected, scopes, named, link, more: None, client: None })
 }
 
-/// `POST /auth/accounts`: where a program sends the person to link another account.
+/// `POST /auth/accounts`: where a program sends the person to link another account. Nothing changes before they have.
 pub(crate) async fn ask_for_link(
     State(server): State<Arc<Shared>>,
     uri: Uri,
@@ -156,7 +135,7 @@ pub(crate) async fn ask_for_link(
 pub(crate) async fn switch(State(server): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     if headers.contains_key(AUTHORIZATION) || is_json(&headers) {
         let switched = async {
-            let owner = person(&server, &Method::POST, &uri, &headers).await?;
+            let owner = person_who_changes(&server, &Method::POST, &uri, &headers, What::AccountSwitched).await?;
             let account = account_in(&headers, &body).map_err(IntoResponse::into_response)?;
             let named = account.as_ref().map_or_else(|| owner.user.as_str(), Email::as_str);
             let active = make_active(&server, &owner, named).await;
@@ -249,7 +228,7 @@ pub(crate) async fn unlink(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let owner = match person(&server, &Method::DELETE, &uri, &headers).await {
+    let owner = match person_who_changes(&server, &Method::DELETE, &uri, &headers, What::AccountUnlinked).await {
         Ok(owner) => owner,
         Err(refusal) => return refusal,
     };

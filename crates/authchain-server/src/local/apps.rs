@@ -16,7 +16,11 @@ use http::{HeaderMap, Method, StatusCode, Uri, header::AUTHORIZATION};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{BrowserSession, accounts::person, wants_json};
+use super::{
+    BrowserSession,
+    caller::{person, person_who_changes},
+    wants_json,
+};
 use crate::{
     audit::{Event, What},
     authorize::remembered,
@@ -191,7 +195,7 @@ pub(crate) async fn revoke(
     headers: HeaderMap,
 ) -> Response {
     let ended = async {
-        let person = person(&server, &Method::DELETE, &uri, &headers).await?;
+        let person = person_who_changes(&server, &Method::DELETE, &uri, &headers, What::AppRevoked).await?;
         end(&server, &person, &id).await.map_err(|failure| OAuthError::from(failure).into_response())
     };
     match ended.await {

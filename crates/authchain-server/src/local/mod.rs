@@ -4,6 +4,7 @@
 mod accounts;
 mod apps;
 mod browser_session;
+mod caller;
 mod more;
 mod new_client;
 mod sessions;

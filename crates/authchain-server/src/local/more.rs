@@ -81,6 +81,9 @@ pub(super) async fn asked(
         Some(id) => who_gets_more(server, id, expected.as_ref(), link.as_ref(), &named).await?,
         None => (None, None),
     };
+    // Who is signed in here as somebody else is not told what it is called.
+    let stranger = link.is_none() && session.as_ref().is_some_and(|session| Some(&session.email) != expected.as_ref());
+    let client = client.filter(|_| !stranger);
     // Who is signed in here may see what their accounts have: all of it is asked for again, so that none of it is lost.
     let own = session.as_ref().map(|session| session.email.clone());
     let expected = expected.or_else(|| own.clone());

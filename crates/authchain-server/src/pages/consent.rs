@@ -11,7 +11,7 @@ use super::{Language, layout, scopes, words::Words};
 use crate::{
     authorize::AuthorizeRequest,
     clients::{Client, Destination, destination},
-    scopes::services,
+    scopes::{offer_a_choice, services},
     server::{Shared, path},
 };
 
@@ -27,11 +27,6 @@ pub(crate) struct Consent<'a> {
     pub(crate) remembered: bool,
     /// Whether the person has just unticked everything.
     pub(crate) nothing_chosen: bool,
-}
-
-/// Whether a person can choose among what is asked for: where it is for more than one service.
-pub(crate) fn offers_a_choice(asked: &Scopes) -> bool {
-    services(asked).len() > 1
 }
 
 /// Shows the page.
@@ -64,7 +59,11 @@ pub(crate) fn consent(server: &Shared, language: Language, shown: &Consent<'_>) 
         }
         form method="post" action=(server.urls.link(path::CONSENT)) {
             input type="hidden" name="ticket" value=(shown.ticket);
-            (asked(server, words, shown))
+            (asked(server, words, &request.scopes, shown.nothing_chosen))
+            @if !shown.kept.is_empty() {
+                h2 { (words.consent.keeps) }
+                (scopes::list(&shown.kept, server.parts.describe, words))
+            }
             div.row {
                 button.main type="submit" name="decision" value="allow" { (consent.allow) }
                 button type="submit" name="decision" value="deny" { (consent.deny) }
@@ -85,12 +84,12 @@ pub(crate) fn consent(server: &Shared, language: Language, shown: &Consent<'_>) 
     layout::page(server, language, status, &title, &content)
 }
 
-/// What is asked for, with boxes to tick where there is a choice; and what is there already.
-fn asked(server: &Shared, words: &Words, shown: &Consent<'_>) -> Markup {
-    let (consent, asked, describe) = (&words.consent, &shown.request.scopes, server.parts.describe);
-    let ticked = if shown.nothing_chosen { BTreeSet::new() } else { services(asked) };
+/// What is asked for, with boxes to tick where there is a choice; to stand in a form.
+pub(super) fn asked(server: &Shared, words: &Words, asked: &Scopes, nothing_chosen: bool) -> Markup {
+    let (consent, describe) = (&words.consent, server.parts.describe);
+    let ticked = if nothing_chosen { BTreeSet::new() } else { services(asked) };
     html! {
-        @if offers_a_choice(asked) {
+        @if offer_a_choice(asked) {
             fieldset aria-describedby="choose" {
                 legend { h2 { (consent.wants) } }
                 p.soft id="choose" { (consent.choose) }
@@ -99,10 +98,6 @@ fn asked(server: &Shared, words: &Words, shown: &Consent<'_>) -> Markup {
         } @else {
             h2 { (consent.wants) }
             (scopes::list(asked, describe, words))
-        }
-        @if !shown.kept.is_empty() {
-            h2 { (consent.keeps) }
-            (scopes::list(&shown.kept, describe, words))
         }
     }
 }

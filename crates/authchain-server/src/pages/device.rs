@@ -6,7 +6,11 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use maud::html;
 
-use super::{Language, consent::provider_name, layout, scopes};
+use super::{
+    Language,
+    consent::{asked, provider_name},
+    layout,
+};
 use crate::{
     clients::Client,
     device::DeviceRequest,
@@ -53,17 +57,20 @@ pub(crate) fn enter_code(
     response
 }
 
-/// Shows who asks for what. `ticket` is the sealed request that comes back with the answer.
+/// Shows who asks for what. `ticket` is the sealed request that comes back with the answer; `nothing_chosen`: the person has
+/// just unticked everything.
 pub(crate) fn device_consent(
     server: &Shared,
     language: Language,
     client: &Client,
     request: &DeviceRequest,
     ticket: &str,
+    nothing_chosen: bool,
 ) -> Response {
     let words = language.words();
     let (consent, device, provider) = (&words.consent, &words.device, provider_name(server));
     let content = html! {
+        @if nothing_chosen { p.hint role="alert" { (consent.nothing_chosen) } }
         p.soft { (consent.unverified) }
         p { (device.same_code) }
         p.code { (request.code) }
@@ -78,10 +85,9 @@ pub(crate) fn device_consent(
             dt { (consent.account) }
             dd { ((consent.account_chosen_next)(&provider)) }
         }
-        h2 { (consent.wants) }
-        (scopes::list(&request.scopes, server.parts.describe, words))
         form method="post" action=(server.urls.link(path::DEVICE_DECIDE)) {
             input type="hidden" name="ticket" value=(ticket);
+            (asked(server, words, &request.scopes, nothing_chosen))
             div.row {
                 button.main type="submit" name="decision" value="allow" { (consent.allow) }
                 button type="submit" name="decision" value="deny" { (consent.deny) }
@@ -91,7 +97,8 @@ pub(crate) fn device_consent(
         p.soft { ((consent.never)(&provider)) }
     };
     let title = (consent.title)(client.metadata.name(), &provider);
-    layout::page(server, language, StatusCode::OK, &title, &content)
+    let status = if nothing_chosen { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    layout::page(server, language, status, &title, &content)
 }
 
 /// The device has its answer: yes.

@@ -27,6 +27,8 @@ pub(crate) enum Problem {
     /// The code of a device was answered before, or its time is over.
     DeviceOver,
     DeniedAtProvider,
+    /// Nobody can sign in at this server.
+    NoSignIn,
     /// The provider's error word.
     Provider(String),
     ProviderDown,
@@ -55,6 +57,7 @@ impl Problem {
         !matches!(
             self,
             Self::DeniedAtProvider
+                | Self::NoSignIn
                 | Self::ProviderDown
                 | Self::WrongAccount { .. }
                 | Self::AlreadyDone
@@ -76,6 +79,7 @@ impl Problem {
             Self::Foreign => &words.foreign,
             Self::AlreadyDone => &words.already_done,
             Self::DeniedAtProvider => &words.denied,
+            Self::NoSignIn => &words.no_sign_in,
             Self::Provider(_) => &words.provider,
             Self::ProviderDown => &words.provider_down,
             Self::CodeRefused => &words.code_refused,

@@ -13,7 +13,7 @@ mod words;
 
 pub(crate) use accounts::{accounts, ask_to_unlink, unlinked};
 pub(crate) use apps::{apps, ask_to_revoke, revoked};
-pub(crate) use consent::{Consent, consent, offers_a_choice};
+pub(crate) use consent::{Consent, consent};
 pub(crate) use device::{WrongCode, device_consent, device_denied, device_done, enter_code};
 pub(crate) use error::{ErrorPage, Problem};
 pub(crate) use layout::{STYLE_ROUTE, go_to, style, style_path};

@@ -46,11 +46,12 @@ struct Asked<'a> {
 
 /// The names of all grants that are switched on.
 pub(crate) fn grant_types(server: &Shared) -> Vec<&'static str> {
-    let mut types = vec!["authorization_code", "refresh_token"];
+    let people = server.options.sign_in;
+    let mut types = if people { vec!["authorization_code", "refresh_token"] } else { Vec::new() };
     if server.options.grants.client_credentials {
         types.push(grant::CLIENT_CREDENTIALS);
     }
-    if server.options.grants.device_code {
+    if people && server.options.grants.device_code {
         types.push(grant::DEVICE_CODE);
     }
     if server.options.grants.takes_assertions() {
@@ -70,7 +71,10 @@ pub(crate) async fn endpoint(
     let grant_type = params.one("grant_type")?.ok_or_else(|| OAuthError::invalid_request("grant_type is missing"))?;
     let offered = grant_types(&server);
     if !offered.contains(&grant_type) {
-        let why = format!("grant_type must be one of: {}", offered.join(", "));
+        let why = match offered.as_slice() {
+            [] => "this server gives no tokens".into(),
+            _ => format!("grant_type must be one of: {}", offered.join(", ")),
+        };
         return Err(OAuthError::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", why));
     }
     if !resource::all_name(&server.options.resource, params.all("resource")) {

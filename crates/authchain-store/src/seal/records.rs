@@ -21,6 +21,7 @@ impl Keyring {
     }
 
     /// Whether users bring keys at all.
+    #[cfg(feature = "postgres")]
     pub(crate) const fn has_users(&self) -> bool {
         self.1.is_some()
     }

@@ -1,5 +1,5 @@
-//! State in an SQLite file: one thread writes for everyone and commits what has gathered (group commit); readers have
-//! connections of their own and wait for nobody.
+//! State in an SQLite file: one thread writes for everyone and commits what has gathered (group commit), one looks up what
+//! has gathered meanwhile and waits for nobody who writes. Scans have connections of their own.
 
 use std::{
     fmt, fs,
@@ -21,7 +21,7 @@ use crate::{
     writer::{Reply, Writer},
 };
 
-/// How many idle reading connections are kept.
+/// How many idle connections are kept for scans.
 const READERS: usize = 8;
 
 /// How often expired rows are looked for.
@@ -30,10 +30,18 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// State in one file, durable before it is acknowledged. Several processes may use the file at once.
 pub struct StateDb {
     readers: Arc<Readers>,
+    looker: Writer<Look>,
     writer: Writer<Job>,
 }
 
-/// Idle connections for reading.
+/// What the reading thread is asked for. A thread that many share is woken once for all who ask meanwhile: on a busy server
+/// that is a good part of what a look-up costs.
+struct Look {
+    key: StateKey,
+    reply: Reply<Option<Versioned<Vec<u8>>>>,
+}
+
+/// Idle connections for scans.
 struct Readers {
     path: PathBuf,
     clock: Arc<dyn Clock>,
@@ -94,8 +102,10 @@ impl StateDb {
         let mut committer =
             Committer { open, path: path.to_owned(), clock: Arc::clone(&clock), swept_at: Timestamp(i64::MIN) };
         let writer = Writer::start("authchain-state", move |jobs| committer.write(jobs))?;
-        let readers = Readers { path: path.to_owned(), clock, idle: Mutex::default() };
-        Ok(Self { readers: Arc::new(readers), writer })
+        let readers = Arc::new(Readers { path: path.to_owned(), clock, idle: Mutex::default() });
+        let own = Arc::clone(&readers);
+        let looker = Writer::prompt("authchain-look", move |looks| own.answer(looks))?;
+        Ok(Self { readers, looker, writer })
     }
 
     /// Reads on a connection of its own, where blocking is allowed.
@@ -125,6 +135,26 @@ impl Readers {
         }
         Ok(read)
     }
+
+    /// Looks up what several ask for, all as of one moment, which is after the last of them asked.
+    fn answer(&self, looks: Vec<Look>) {
+        let together = |db: &Connection, now| {
+            let _moment = db.unchecked_transaction()?;
+            looks.iter().map(|look| sql::get(db, &look.key, now)).collect::<rusqlite::Result<Vec<_>>>()
+        };
+        if looks.len() > 1
+            && let Ok(found) = self.read(together)
+        {
+            for (look, found) in looks.into_iter().zip(found) {
+                look.reply.send(Ok(found));
+            }
+            return;
+        }
+        // What went wrong for one of them need not go wrong for the others.
+        for Look { key, reply } in looks {
+            reply.send(self.read(|db, now| sql::get(db, &key, now)));
+        }
+    }
 }
 
 #[async_trait]
@@ -136,7 +166,7 @@ impl StateStore for StateDb {
 
     async fn get(&self, key: &StateKey) -> Result<Option<Versioned<Vec<u8>>>, StoreError> {
         let key = key.clone();
-        self.read(move |db, now| sql::get(db, &key, now)).await
+        self.looker.ask(|reply| Look { key, reply }).await
     }
 
     async fn take(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StoreError> {

@@ -2,17 +2,21 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use authchain_core::{AuthError, Expect, KeyFilter, Namespace, StateKey, StoreError};
+use authchain_core::{AuthError, Expect, KeyFilter, Namespace, StateKey, StoreError, Timestamp};
 use tracing::{info, warn};
 
-use super::{Account, Accounts, Linked, Owned, owners};
+use super::{
+    Account, Accounts, Linked, Owned,
+    note::{Switched, switched},
+    owners,
+};
 
 /// Says that the records have been made once in this database.
 const RECOVERED: Namespace = Namespace("accounts-recovered");
 
 impl Accounts {
     /// Writes the records of a new state database from the notes beside the credentials; does nothing where that was done
-    /// before. Which account was active is not noted: everybody's is their primary one again. How many links there were.
+    /// before. How many links there were.
     ///
     /// # Errors
     /// [`AuthError::Store`]. A credential that cannot be read is left out, with a warning.
@@ -22,6 +26,7 @@ impl Accounts {
             return Ok(0);
         }
         let mut found: BTreeMap<Account, Owned> = BTreeMap::new();
+        let mut active: BTreeMap<Account, (Timestamp, Account)> = BTreeMap::new();
         let mut links = 0;
         for key in self.credentials.stored(&KeyFilter::default()).await? {
             let credential = match self.credentials.credential(&key).await {
@@ -33,6 +38,12 @@ impl Accounts {
                 }
             };
             let account = Account::from(&key);
+            for Switched { owner, at } in switched(&credential.extra) {
+                let last = active.entry(owner).or_insert_with(|| (at, account.clone()));
+                if at > last.0 {
+                    *last = (at, account.clone());
+                }
+            }
             for owner in owners(&credential.extra).unwrap_or_default() {
                 let owned = found.entry(owner.clone()).or_default();
                 if owner != account && owned.find(&account).is_none() {
@@ -42,7 +53,8 @@ impl Accounts {
                 }
             }
         }
-        for (owner, owned) in found {
+        for (owner, mut owned) in found {
+            owned.active = active.remove(&owner).map(|(_, account)| account).filter(|to| owned.find(to).is_some());
             let record = serde_json::to_vec(&owned).map_err(|e| StoreError::Unsupported(e.to_string()))?;
             match self.state.put(&owner.record(), &record, Duration::MAX, Expect::Absent).await {
                 // Another instance was first, or the person has linked an account since: theirs is newer.

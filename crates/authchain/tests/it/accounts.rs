@@ -1,6 +1,6 @@
 //! A person's accounts: linked, selected, switched, unlinked; never somebody else's.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use authchain::{
     accounts::{Account, Accounts, Health, SetUp, Unlinked},
@@ -218,6 +218,39 @@ async fn links_survive_the_loss_of_the_state_database() {
     assert_eq!(after.selects(ANN, WORK).await.unwrap(), WORK);
     assert!(refused(&after.selects(BOB, WORK).await), "what was unlinked stays so");
     assert_eq!(after.accounts.recover().await.unwrap(), 0, "once is enough");
+}
+
+#[tokio::test]
+async fn which_account_is_active_survives_the_loss_of_the_state_database() {
+    const CLUB: &str = "ann.club@example.com";
+    let world = World::new();
+    world.signs_in(ANN).await;
+    for other in [WORK, CLUB] {
+        world.links(ANN, other).await;
+        world.links(BOB, other).await;
+    }
+    let after_a_loss = async || {
+        world.clock.advance(Duration::from_secs(60));
+        let state = Arc::new(MemoryState::new(world.clock.clone()));
+        let after = World::over(world.clock.clone(), world.store.clone(), state);
+        after.accounts.recover().await.unwrap();
+        after
+    };
+    let active = async || {
+        let after = after_a_loss().await;
+        (after.selects(ANN, "me").await.unwrap(), after.selects(BOB, "me").await.unwrap())
+    };
+    assert_eq!(active().await, (ANN.into(), BOB.into()), "nobody has switched");
+    for to in [WORK, CLUB, ANN, CLUB] {
+        world.accounts.switch(&account(ANN), to).await.unwrap();
+        assert_eq!(active().await, (to.into(), BOB.into()), "{to}");
+    }
+    world.signs_in(CLUB).await;
+    assert_eq!(active().await.0, CLUB, "signing in again changes nothing");
+    world.accounts.unlink(&account(ANN), &account(CLUB)).await.unwrap();
+    assert_eq!(active().await.0, ANN, "and not WORK, which was active before");
+    world.links(ANN, CLUB).await;
+    assert_eq!(active().await.0, ANN, "linked anew, it is one of several");
 }
 
 #[tokio::test]

@@ -190,6 +190,10 @@ pub(super) const WORDS: Words = Words {
             title: "Das ist schon erledigt",
             text: "Sie haben diese Seite bereits beantwortet. Kehren Sie zu Ihrem Programm zurück; Sie können dieses Fenster schließen.",
         },
+        no_sign_in: Sentence {
+            title: "Hier meldet sich niemand an",
+            text: "An diesem Server kann sich niemand über Google anmelden: Sein Betreiber hat für Googles Dienste andere Zugangsdaten eingerichtet. Programme sind hier durch Token bekannt, die der Betreiber ausgibt; bitten Sie ihn um eines.",
+        },
         denied: Sentence {
             title: "Sie haben es nicht erlaubt",
             text: "Es wurde nichts weitergegeben und nichts gespeichert.",

@@ -173,6 +173,10 @@ pub(super) const WORDS: Words = Words {
             title: "This is already done",
             text: "You have answered this page before. Return to your program; you may close this window.",
         },
+        no_sign_in: Sentence {
+            title: "Nobody signs in here",
+            text: "Nobody can sign in through Google at this server: its operator has set up another credential for Google's services. Programs are known here by tokens that the operator gives out; ask the operator for one.",
+        },
         denied: Sentence { title: "You did not allow it", text: "Nothing was shared and nothing was stored." },
         provider: Sentence {
             title: "The sign-in did not work",
