@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use authchain::{
     core::{Clock, SystemClock},
     jwt::{Algorithm, SigningKeys},
@@ -123,8 +123,9 @@ async fn measure(modes: &[&str]) -> Result<()> {
             _ => ("all durable on disk", 17.0, 58.0),
         };
         let upstream = Server::start_on(1, &["upstream"], 0)?;
-        // On a disk, and away from where compilers make and remove files: ext4 without a journal looks at each number of a
-        // file that was removed near by in the last seconds before it makes a new one.
+        // On a disk, and away from where compilers make and remove files: ext4 without a journal avoids the numbers of files
+        // that were removed near by in the last minutes, and looks at each of them for every new file. A second run within
+        // five minutes is slower for that.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let (data, provider) = (folder.path().join("data"), format!("http://127.0.0.1:{}", upstream.port));
         let server = Server::start_on(0, &[mode, &provider, &data.to_string_lossy()], 0)?;

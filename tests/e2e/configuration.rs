@@ -2,9 +2,13 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use authchain_testkit::{StandIn, StandInOptions};
+use serde_json::{Value, json};
 
-use crate::program::{Program, authchain, free_port, run};
+use crate::{
+    journey::{Client, rpc},
+    program::{Program, Server, authchain, free_port, run},
+};
 
 fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
@@ -94,4 +98,34 @@ async fn an_environment_of_the_system_that_is_replaced_starts_a_server_with_http
     assert!(!log.contains("hush-hush"), "{log}");
     let (status, _) = program.interrupt().await;
     assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn n03_with_endpoints_elsewhere_clients_find_their_way_by_the_metadata() {
+    let google = StandIn::start(StandInOptions::default()).await.unwrap();
+    let elsewhere = [
+        ("AUTHCHAIN__PATHS__AUTHORIZE", "/authorize"),
+        ("AUTHCHAIN__PATHS__CONSENT", "/say-yes"),
+        ("AUTHCHAIN__PATHS__CALLBACK", "/signin/google"),
+        ("AUTHCHAIN__PATHS__TOKEN", "/token"),
+        ("AUTHCHAIN__PATHS__REVOKE", "/revoke"),
+        ("AUTHCHAIN__PATHS__REGISTER", "/clients"),
+        ("AUTHCHAIN__PATHS__JWKS", "/keys.json"),
+    ];
+    let server = Server::start(&google, &elsewhere).await;
+    let client = Client::register(&server.mcp_url(), "elsewhere").await;
+    assert!(client.authorize_url().path() == "/authorize", "{}", client.metadata);
+    assert_eq!(client.metadata["jwks_uri"], format!("{}/keys.json", server.issuer()));
+    let tokens = client.sign_in().await;
+    let tokens = client.refresh(&tokens.refresh).await;
+    let whoami = json!({ "name": "whoami", "arguments": {} });
+    assert_eq!(rpc(&server.mcp_url(), Some(&tokens.access), "tools/call", whoami.clone()).await.status(), 200);
+    assert_eq!(client.revoke(&tokens.refresh).await.status(), 200);
+    assert_eq!(rpc(&server.mcp_url(), Some(&tokens.access), "tools/call", whoami).await.status(), 401);
+    assert_eq!(client.http.get(format!("{}/oauth/authorize", server.issuer())).send().await.unwrap().status(), 404);
+
+    let wrong = [&CLIENT[..], &[("AUTHCHAIN__PATHS__TOKEN", "/auth/token")]].concat();
+    let refused = with(&["config", "check"], &wrong).await;
+    assert_eq!(refused.status.code(), Some(2), "{}", stdout(&refused));
+    assert!(stderr(&refused).contains("paths.token"), "{}", stderr(&refused));
 }

@@ -28,6 +28,7 @@ mod options;
 mod outbound;
 mod pages;
 mod params;
+mod paths;
 mod resource;
 mod revoke;
 mod scopes;
@@ -45,4 +46,5 @@ pub use clients::{
 };
 pub use limits::{InvalidNetwork, LimitOptions, Network};
 pub use options::{AssertionIssuer, DocumentOptions, GrantOptions, Parts, RememberConsent, ScopeWords, ServerOptions};
+pub use paths::Paths;
 pub use server::AuthorizationServer;

@@ -17,22 +17,24 @@ use http::{
 use crate::{
     errors::OAuthError,
     pages::{ErrorPage, Language, Problem},
+    paths::Paths,
     server::{Shared, path},
 };
 
 /// In the place of registration and of the codes of devices.
-pub(crate) fn programs() -> Router<Arc<Shared>> {
+pub(crate) fn programs(paths: &Paths) -> Router<Arc<Shared>> {
     Router::new()
-        .route(path::REGISTER, post(for_a_program))
+        .route(&paths.register, post(for_a_program))
         .route(path::REGISTER_ALIAS, post(for_a_program))
-        .route(path::DEVICE_AUTHORIZATION, post(for_a_program))
+        .route(&paths.device_authorization, post(for_a_program))
 }
 
 /// In the place of the pages.
-pub(crate) fn people() -> Router<Arc<Shared>> {
+pub(crate) fn people(paths: &Paths) -> Router<Arc<Shared>> {
     let below_local = format!("{}/{{*page}}", path::LOCAL);
-    let below_device = format!("{}/{{*page}}", path::DEVICE);
-    let places = [path::AUTHORIZE, path::CONSENT, path::CALLBACK, path::NEW_CLIENT, path::LOCAL, path::DEVICE];
+    let below_device = format!("{}/{{*page}}", paths.device);
+    let places =
+        [paths.authorize.as_str(), &paths.consent, &paths.callback, path::NEW_CLIENT, path::LOCAL, &paths.device];
     let places = places.into_iter().chain([below_local.as_str(), below_device.as_str()]);
     places.fold(Router::new(), |router, place| router.route(place, any(for_whoever_asks)))
 }

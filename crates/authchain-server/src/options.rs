@@ -16,6 +16,7 @@ use url::{Host, Url};
 use crate::{
     clients::{self, RegisteredClient},
     limits::LimitOptions,
+    paths::Paths,
 };
 
 /// The words for a scope, in a sentence that a person understands; `None` where none are known.
@@ -30,6 +31,8 @@ pub struct ServerOptions {
     pub public_url: Url,
     /// The canonical address of the MCP endpoint (RFC 8707): the audience of every token, byte for byte.
     pub resource: Url,
+    /// Where the endpoints are below the public URL.
+    pub paths: Paths,
     /// What people call this server; shown on the pages and in the resource's metadata.
     pub name: String,
     /// What a client gets that asks for no scope at all.
@@ -170,6 +173,7 @@ impl ServerOptions {
         Self {
             public_url,
             resource,
+            paths: Paths::default(),
             name: "authchain".into(),
             default_scopes: Scopes::none(),
             scopes_supported: Scopes::none(),
@@ -225,6 +229,8 @@ impl ServerOptions {
                 return refuse("no query, no fragment and no user name may be in it");
             }
         }
+        let base = self.public_url.path().trim_end_matches('/');
+        self.paths.check(self.resource.path().strip_prefix(base).unwrap_or(self.resource.path()))?;
         let bounds = [
             ("code_life", self.code_life, 10 * 60),
             ("refresh_grace", self.refresh_grace, self.access_token_life.as_secs()),

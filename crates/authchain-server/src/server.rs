@@ -76,20 +76,8 @@ impl Urls {
 
 /// Our paths below the public URL.
 pub(crate) mod path {
-    pub(crate) const AUTHORIZE: &str = "/oauth/authorize";
-    pub(crate) const CONSENT: &str = "/oauth/consent";
-    pub(crate) const CALLBACK: &str = "/oauth2callback";
-    pub(crate) const TOKEN: &str = "/oauth/token";
-    pub(crate) const INTROSPECT: &str = "/oauth/introspect";
-    pub(crate) const REVOKE: &str = "/oauth/revoke";
-    pub(crate) const REGISTER: &str = "/oauth/register";
     pub(crate) const REGISTER_ALIAS: &str = "/register";
-    pub(crate) const JWKS: &str = "/oauth/jwks";
-    pub(crate) const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
-    pub(crate) const DEVICE: &str = "/device";
     pub(crate) const NEW_CLIENT: &str = "/oauth/clients/new";
-    pub(crate) const DEVICE_DECIDE: &str = "/device/decide";
-    pub(crate) const STATUS: &str = "/oauth/status";
     pub(crate) const LOCAL: &str = "/auth";
     pub(crate) const LOCAL_START: &str = "/auth/start";
     pub(crate) const LOCAL_CALLBACK: &str = "/auth/callback";
@@ -163,18 +151,18 @@ impl AuthorizationServer {
     }
 
     fn endpoints(&self) -> Router<Arc<Shared>> {
-        let limited = Arc::clone(&self.shared);
+        let (limited, paths) = (Arc::clone(&self.shared), &self.shared.options.paths);
         let tokens = Router::new()
-            .route(path::TOKEN, post(token::endpoint))
-            .route(path::REVOKE, post(revoke::endpoint))
-            .route(path::INTROSPECT, post(introspect::endpoint))
+            .route(&paths.token, post(token::endpoint))
+            .route(&paths.revoke, post(revoke::endpoint))
+            .route(&paths.introspect, post(introspect::endpoint))
             .route_layer(middleware::from_fn_with_state(Arc::clone(&limited), limits::tokens));
-        let for_programs = tokens.route(path::JWKS, get(discovery::jwks)).route(path::STATUS, get(discovery::status));
+        let for_programs = tokens.route(&paths.jwks, get(discovery::jwks)).route(&paths.status, get(discovery::status));
         let (registration, for_people) = if self.shared.options.sign_in {
             let limit = middleware::from_fn_with_state(limited, limits::registrations);
             (self.registration().route_layer(limit), self.for_people())
         } else {
-            (no_sign_in::programs(), no_sign_in::people())
+            (no_sign_in::programs(paths), no_sign_in::people(paths))
         };
         let for_people = for_people.route(pages::STYLE_ROUTE, get(pages::style));
         let for_programs = for_programs.merge(registration).layer(discovery::cors());
@@ -183,16 +171,17 @@ impl AuthorizationServer {
 
     /// How clients become known.
     fn registration(&self) -> Router<Arc<Shared>> {
+        let paths = &self.shared.options.paths;
         let registration = Router::new()
-            .route(path::REGISTER, post(clients::register))
+            .route(&paths.register, post(clients::register))
             .route(path::REGISTER_ALIAS, post(clients::register))
             .route(
-                &format!("{}/{{client_id}}", path::REGISTER),
+                &format!("{}/{{client_id}}", paths.register),
                 get(clients::read).put(clients::update).delete(clients::delete),
             );
         if self.shared.options.grants.device_code {
             // As rare as a registration, and as good at filling a database.
-            registration.route(path::DEVICE_AUTHORIZATION, post(device::authorization))
+            registration.route(&paths.device_authorization, post(device::authorization))
         } else {
             registration
         }
@@ -200,10 +189,11 @@ impl AuthorizationServer {
 
     /// The pages, and what programs ask of a person's own.
     fn for_people(&self) -> Router<Arc<Shared>> {
+        let paths = &self.shared.options.paths;
         let for_people = Router::new()
-            .route(path::AUTHORIZE, get(authorize::page))
-            .route(path::CONSENT, post(authorize::decide))
-            .route(path::CALLBACK, get(upstream::oauth_callback))
+            .route(&paths.authorize, get(authorize::page))
+            .route(&paths.consent, post(authorize::decide))
+            .route(&paths.callback, get(upstream::oauth_callback))
             .route(path::LOCAL, get(local::page))
             .route(path::LOCAL_START, get(local::start_again).post(local::start))
             .route(path::LOCAL_CALLBACK, get(upstream::local_callback))
@@ -225,8 +215,8 @@ impl AuthorizationServer {
             .route(&format!("{}/{{id}}/revoke", path::APPS), get(local::revoke_app_page).post(local::revoke_app_form));
         if self.shared.options.grants.device_code {
             for_people
-                .route(path::DEVICE, get(device::page).post(device::enter))
-                .route(path::DEVICE_DECIDE, post(device::decide))
+                .route(&paths.device, get(device::page).post(device::enter))
+                .route(&paths.device_decide(), post(device::decide))
         } else {
             for_people
         }

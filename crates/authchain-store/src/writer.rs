@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 /// How many jobs are written together at most.
 const LARGEST_BATCH: usize = 256;
 
-/// After a batch of several, how long the next one waits for each of those who were just answered to come back.
-const LINGER: Duration = Duration::from_micros(200);
+/// After a batch of several, how long the next one waits for those who were just answered to come back.
+const LINGER: Duration = Duration::from_micros(60);
 
 /// A hand to the writing thread. The thread ends when the last hand is gone and everything given to it is written.
 #[derive(Debug)]
@@ -41,21 +41,21 @@ impl<J: Send + 'static> Writer<J> {
     ) -> Result<Self, StoreError> {
         let (jobs, inbox) = mpsc::channel();
         let run = move || {
-            let mut before = 1;
+            let mut alone = true;
             while let Ok(first) = inbox.recv() {
                 let mut batch = vec![first];
                 while batch.len() < LARGEST_BATCH {
                     match inbox.try_recv() {
                         Ok(job) => batch.push(job),
                         Err(TryRecvError::Disconnected) => break,
-                        Err(TryRecvError::Empty) if batch.len() >= before || linger.is_zero() => break,
+                        Err(TryRecvError::Empty) if alone || linger.is_zero() => break,
                         Err(TryRecvError::Empty) => match inbox.recv_timeout(linger) {
                             Ok(job) => batch.push(job),
                             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
                         },
                     }
                 }
-                before = batch.len();
+                alone = batch.len() == 1;
                 write(batch);
             }
         };

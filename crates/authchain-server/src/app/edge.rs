@@ -50,6 +50,8 @@ pub struct Front<M> {
 /// What belongs to this server.
 struct Own {
     host: String,
+    /// The path of the public URL, which some proxies take off.
+    base: String,
     mcp_path: String,
     at_root: bool,
 }
@@ -65,7 +67,8 @@ pub(super) struct Paths<'a> {
 impl<M: McpEndpoint> Front<M> {
     pub(super) fn new(public_url: &Url, paths: Paths<'_>, mcp: M, layer: &AuthLayer, rest: Router) -> Self {
         let host = public_url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let own = Own { host, mcp_path: paths.mcp.trim_end_matches('/').to_owned(), at_root: paths.at_root };
+        let base = public_url.path().trim_end_matches('/').to_owned();
+        let own = Own { host, base, mcp_path: paths.mcp.trim_end_matches('/').to_owned(), at_root: paths.at_root };
         Self { own: Arc::new(own), mcp: layer.layer(mcp), rest }
     }
 }
@@ -73,8 +76,17 @@ impl<M: McpEndpoint> Front<M> {
 impl Own {
     /// With and without a slash at the end: a redirect would lose the token in some clients.
     fn is_mcp(&self, path: &str) -> bool {
+        let path = self.below_base(path);
         path.strip_prefix(&*self.mcp_path).is_some_and(|rest| rest.is_empty() || rest == "/")
             || (self.at_root && path == "/")
+    }
+
+    fn below_base<'a>(&self, path: &'a str) -> &'a str {
+        match path.strip_prefix(&*self.base) {
+            Some("") => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        }
     }
 
     /// Whether a request was meant for this server, and not for a foreign name that resolves to this machine (DNS
@@ -120,7 +132,7 @@ impl<M: McpEndpoint> Service<Request> for Front<M> {
             return FrontFuture::Done { response: Some(misdirected()) };
         }
         if !self.own.is_mcp(request.uri().path()) {
-            if request.uri().path() == "/" {
+            if self.own.below_base(request.uri().path()) == "/" {
                 return FrontFuture::Done { response: Some(nothing_at_root(&self.own.mcp_path)) };
             }
             return FrontFuture::Rest { future: self.rest.call(request) };
@@ -234,7 +246,7 @@ mod tests {
     use super::*;
 
     fn own() -> Own {
-        Own { host: "mcp.example.com".into(), mcp_path: "/mcp".into(), at_root: false }
+        Own { host: "mcp.example.com".into(), base: String::new(), mcp_path: "/mcp".into(), at_root: false }
     }
 
     fn served(host: &str) -> bool {
@@ -271,6 +283,17 @@ mod tests {
         for (path, mcp) in [("/mcp", true), ("/mcp/", true), ("/mcp/x", false), ("/mcpx", false), ("/", false)] {
             assert_eq!(own().is_mcp(path), mcp, "{path}");
         }
+    }
+
+    #[test]
+    fn a_public_url_with_a_path_is_served_with_and_without_it() {
+        let own = Own { base: "/tools".into(), ..own() };
+        for (path, mcp) in
+            [("/tools/mcp", true), ("/tools/mcp/", true), ("/mcp", true), ("/toolsmcp", false), ("/tools", false)]
+        {
+            assert_eq!(own.is_mcp(path), mcp, "{path}");
+        }
+        assert_eq!(["/tools", "/tools/", "/"].map(|path| own.below_base(path)), ["/"; 3]);
     }
 
     #[test]

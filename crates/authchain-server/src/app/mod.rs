@@ -32,8 +32,8 @@ use tracing::{error, info, warn};
 use url::Url;
 
 use crate::{
-    AuthorizationServer, Clients, DocumentOptions, Parts, ServerOptions,
-    config::{Config, ConfigError, CredentialKind, Sources, StepUpBy},
+    AuthorizationServer, Clients, DocumentOptions, Parts, Paths, ServerOptions,
+    config::{Config, ConfigError, CredentialKind, Sources, StepUpBy, below},
 };
 
 pub use edge::{Front, McpEndpoint, stop_signal};
@@ -179,13 +179,9 @@ impl App {
         accounts.on_unlink(move |owner, _| {
             of_unlinked.clear(Some(&owner.user));
         });
-        let sign_in = options.sign_in.then(|| join(&public_url, "auth")).transpose()?;
-        let mut challenge = Challenge::new()
-            .resource_metadata(join(
-                &public_url,
-                &format!(".well-known/oauth-protected-resource{}", config.server.mcp_path),
-            )?)
-            .scopes(options.default_scopes.clone());
+        let sign_in = options.sign_in.then(|| below(&public_url, "/auth"));
+        let mut challenge =
+            Challenge::new().resource_metadata(metadata_of(&resource)).scopes(options.default_scopes.clone());
         let mut toolbox = Toolbox::new(tokens, services, bridge.clone(), rules);
         if let Some(page) = sign_in {
             challenge = challenge.sign_in(page.clone());
@@ -225,7 +221,7 @@ impl App {
         sign_in_client(config)?;
         Files::read(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        options(config, &config.public_url()?, &config.resource()?, &clock).map(drop)
+        Ok(options(config, &config.public_url()?, &config.resource()?, &clock)?.check()?)
     }
 
     /// What clients see of the server's address.
@@ -267,7 +263,7 @@ impl App {
     pub async fn serve<M: McpEndpoint>(self, mcp: M) -> Result<(), StartError> {
         let address = self.address;
         let listener = TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })?;
-        info!(mcp_url = %format!("{}{}", self.public_url.as_str().trim_end_matches('/'), self.mcp_path), "listening");
+        info!(mcp_url = %below(&self.public_url, &self.mcp_path), "listening");
         self.serve_on(listener, mcp, stop_signal()).await
     }
 
@@ -361,6 +357,7 @@ fn options(
         why: error.to_string(),
     })?;
     Ok(ServerOptions {
+        paths: paths(config),
         default_scopes: scopes.clone(),
         scopes_supported: scopes,
         sign_in: people_sign_in(config),
@@ -387,8 +384,28 @@ fn options(
     })
 }
 
-fn join(base: &Url, path: &str) -> Result<Url, StartError> {
-    base.join(path).map_err(|e| StartError::Auth(AuthError::Configuration(format!("{base}{path}: {e}"))))
+/// RFC 9728, section 3.1: the well-known part stands between the host and the resource's own path.
+fn metadata_of(resource: &Url) -> Url {
+    let mut url = resource.clone();
+    url.set_path(&format!("/.well-known/oauth-protected-resource{}", resource.path().trim_end_matches('/')));
+    url
+}
+
+fn paths(config: &Config) -> Paths {
+    let section = config.paths.clone();
+    Paths {
+        authorize: section.authorize,
+        consent: section.consent,
+        callback: section.callback,
+        token: section.token,
+        introspect: section.introspect,
+        revoke: section.revoke,
+        register: section.register,
+        jwks: section.jwks,
+        status: section.status,
+        device_authorization: section.device_authorization,
+        device: section.device,
+    }
 }
 
 #[cfg(test)]

@@ -264,3 +264,32 @@ async fn d9_the_root_answers_a_probe_without_a_404_and_without_a_redirect() {
         assert_eq!(answer.status() == 200, status == 401, "M1: with a token it is the endpoint where that is on");
     }
 }
+
+#[tokio::test]
+async fn n03_below_a_path_of_a_proxy_everything_is_there_whether_the_proxy_takes_the_path_off_or_not() {
+    let world = World::new().await;
+    let app = App::new(world.config(&[("server.public_url", "http://127.0.0.1:8002/tools")])).await.unwrap();
+    let router = app.router(any(|| async { "a tool" }));
+    let ask = async |path: &str| {
+        let request = Request::get(path).header("host", "127.0.0.1:8002").body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap()
+    };
+    for path in ["/tools/mcp", "/mcp", "/tools/mcp/"] {
+        let answer = ask(path).await;
+        let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+        let metadata = "resource_metadata=\"http://127.0.0.1:8002/.well-known/oauth-protected-resource/tools/mcp\"";
+        assert!(answer.status() == 401 && challenge.contains(metadata), "{path}: {challenge}");
+        let body: Value = serde_json::from_slice(&to_bytes(answer.into_body(), 9999).await.unwrap()).unwrap();
+        assert_eq!(body["sign_in_url"], "http://127.0.0.1:8002/tools/auth");
+    }
+    let answer = ask("/.well-known/oauth-protected-resource/tools/mcp").await;
+    let document: Value = serde_json::from_slice(&to_bytes(answer.into_body(), 9999).await.unwrap()).unwrap();
+    assert_eq!(document["resource"], "http://127.0.0.1:8002/tools/mcp");
+    assert_eq!(document["authorization_servers"][0], "http://127.0.0.1:8002/tools");
+    for path in ["/tools/auth", "/auth", "/tools/oauth/jwks"] {
+        assert_eq!(ask(path).await.status(), 200, "{path}");
+    }
+    for path in ["/", "/tools", "/tools/"] {
+        assert_eq!(ask(path).await.status(), 405, "{path}");
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
     keys::from_base64url,
     params::Params,
     resource, scopes,
-    server::{Shared, path},
+    server::Shared,
 };
 
 /// Longer values of `state` and `nonce` are no client's that we know; a URL must carry them back.
@@ -101,9 +101,10 @@ pub(super) async fn read(server: &Shared, params: &Params) -> Result<(AuthorizeR
 /// Whether an answer would be a new authorization request, sent from a page of ours: it would look as if the person had
 /// started it themselves.
 fn comes_back_here(server: &Shared, redirect_uri: &str) -> bool {
+    let ours = &server.options.paths.authorize;
     Url::parse(redirect_uri).is_ok_and(|uri| {
         uri.origin() == server.options.public_url.origin()
-            && [path::AUTHORIZE, &server.urls.link(path::AUTHORIZE)].contains(&uri.path())
+            && (uri.path() == ours || uri.path() == server.urls.link(ours))
     })
 }
 

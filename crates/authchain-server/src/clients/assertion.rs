@@ -9,12 +9,7 @@ use authchain::{
 };
 
 use super::Client;
-use crate::{
-    errors::OAuthError,
-    keys::from_base64url,
-    once,
-    server::{Shared, path},
-};
+use crate::{errors::OAuthError, keys::from_base64url, once, server::Shared};
 
 /// The one type of assertion (RFC 7523, section 2.2).
 pub(super) const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -79,5 +74,5 @@ pub(super) async fn verify(server: &Shared, client: &Client, assertion: &str) ->
 
 /// How an assertion may name us: by our issuer, or by the token endpoint (RFC 7523, section 3).
 pub(crate) fn audiences(server: &Shared) -> Vec<String> {
-    vec![server.urls.issuer.clone(), server.urls.at(path::TOKEN)]
+    vec![server.urls.issuer.clone(), server.urls.at(&server.options.paths.token)]
 }

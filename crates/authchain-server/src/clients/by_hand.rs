@@ -17,7 +17,6 @@ use crate::{
     ServerOptions,
     errors::OAuthError,
     keys::{Keys, base64url, hashed, random},
-    server::path,
     token::grant,
 };
 
@@ -81,8 +80,8 @@ pub(crate) async fn make(
         client_name: metadata.name().into(),
         redirect_uris: metadata.redirect_uris,
         mcp_url: options.audience(),
-        authorize_url: at(path::AUTHORIZE),
-        token_url: at(path::TOKEN),
+        authorize_url: at(&options.paths.authorize),
+        token_url: at(&options.paths.token),
         expires_at: now + life,
     })
 }

@@ -25,7 +25,7 @@ use crate::{
     audit::{Event, What},
     errors::{OAuthError, json as json_response},
     keys::{base64url, from_base64url, random},
-    server::{Shared, path},
+    server::Shared,
 };
 
 /// Registrations of clients without a secret are dated to this many seconds.
@@ -197,7 +197,7 @@ fn answer(server: &Shared, client: &Client, scope: &Scopes) -> Value {
         "response_types": if metadata.redirect_uris.is_empty() { json!([]) } else { json!(["code"]) },
         "token_endpoint_auth_method": metadata.auth.word(),
         "scope": scope,
-        "registration_client_uri": format!("{}/{}", server.urls.at(path::REGISTER), client.id),
+        "registration_client_uri": format!("{}/{}", server.urls.at(&server.options.paths.register), client.id),
         "registration_access_token": registration_token(server, &client.id).expose(),
     });
     if let Some(fields) = answer.as_object_mut() {

@@ -6,7 +6,6 @@
 use url::Url;
 
 use super::{ConfigError, settings::Settings, validate::is_loopback};
-use crate::server::path;
 
 /// An older name and what it means here.
 struct Old {
@@ -205,9 +204,13 @@ fn minutes(text: &str, _: &Settings) -> Result<Meaning, String> {
 /// The callback that is entered at Google: our public URL is the part before the path.
 fn redirect(text: &str, settings: &Settings) -> Result<Meaning, String> {
     let uri = Url::parse(text).map_err(|error| error.to_string())?;
-    let ours = path::CALLBACK;
+    let ours = settings.text("paths.callback");
+    let ours = ours.as_str();
     if uri.path() != ours || uri.query().is_some() {
-        return Err(format!("the provider sends people back to {ours} here: enter {}{ours} at Google", origin(&uri)));
+        return Err(format!(
+            "the provider sends people back to {ours} here: enter {}{ours} at Google, or set paths.callback",
+            origin(&uri)
+        ));
     }
     // What a file says is not replaced but compared, when all has been read.
     if settings.text("server.public_url").is_empty() { Ok(Meaning::Set(origin(&uri))) } else { Ok(Meaning::Ignored) }

@@ -24,6 +24,7 @@ use crate::Network;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub server: ServerSection,
+    pub paths: PathsSection,
     pub tls: TlsSection,
     pub storage: StorageSection,
     pub session: SessionSection,
@@ -66,9 +67,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for an address that makes no URL.
     pub fn resource(&self) -> Result<Url, ConfigError> {
-        let joined = self.public_url()?.join(&self.server.mcp_path);
-        joined.map_err(|e| ConfigError::at("server.mcp_path", e.to_string()))
+        Ok(below(&self.public_url()?, &self.server.mcp_path))
     }
+}
+
+/// A path below the public URL, which may have one of its own.
+pub(crate) fn below(public_url: &Url, path: &str) -> Url {
+    let mut url = public_url.clone();
+    url.set_path(&format!("{}{path}", public_url.path().trim_end_matches('/')));
+    url
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -85,6 +92,22 @@ pub struct ServerSection {
     #[serde(deserialize_with = "duration")]
     pub body_timeout: Duration,
     pub allow_plain_http: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathsSection {
+    pub authorize: String,
+    pub consent: String,
+    pub callback: String,
+    pub token: String,
+    pub introspect: String,
+    pub revoke: String,
+    pub register: String,
+    pub jwks: String,
+    pub status: String,
+    pub device_authorization: String,
+    pub device: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -12,8 +12,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if let Some(url) = &server.public_url {
         let plain = url.scheme() == "http" && !is_loopback(url);
-        if !matches!(url.scheme(), "http" | "https") || url.path() != "/" || url.query().is_some() {
-            return Err(ConfigError::at("server.public_url", "it is scheme, host and port: https://mcp.example.com"));
+        if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+            let why = "it is scheme, host and port, and a path at most: https://mcp.example.com";
+            return Err(ConfigError::at("server.public_url", why));
         }
         if plain && !server.allow_plain_http {
             return Err(ConfigError::at(
@@ -145,6 +146,8 @@ mod tests {
     fn n21_a_public_issuer_is_https() {
         assert_eq!(refused(&[("server.public_url", "http://mcp.example.com")]).as_deref(), Some("server.public_url"));
         assert_eq!(refused(&[("server.public_url", "https://mcp.example.com")]), None);
+        assert_eq!(refused(&[("server.public_url", "https://example.com/tools")]), None);
+        assert_eq!(refused(&[("server.public_url", "https://example.com/?x=1")]).as_deref(), Some("server.public_url"));
         assert_eq!(refused(&[("server.public_url", "http://localhost:8002")]), None);
         let told = [("server.public_url", "http://mcp.example.com"), ("server.allow_plain_http", "true")];
         assert_eq!(refused(&told), None);

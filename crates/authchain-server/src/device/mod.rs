@@ -28,7 +28,7 @@ use crate::{
     limits::Caller,
     params::Params,
     resource, scopes,
-    server::{Shared, path},
+    server::Shared,
 };
 
 /// How long a device waits between two questions at first, in seconds (RFC 8628, section 3.2).
@@ -62,7 +62,7 @@ pub(crate) async fn authorization(
     }
     let bound_to = match &server.dpop {
         Some(dpop) if headers.contains_key(authchain::dpop::PROOF) => {
-            let here = server.urls.link(path::DEVICE_AUTHORIZATION);
+            let here = server.urls.link(&server.options.paths.device_authorization);
             Some(dpop.check(&headers, &Method::POST, &here, None).await?)
         }
         _ => None,
@@ -90,7 +90,7 @@ pub(crate) async fn authorization(
     };
     let issued = record::issue(&server, &device).await?;
     event.allowed();
-    let at = server.urls.at(path::DEVICE);
+    let at = server.urls.at(&server.options.paths.device);
     Ok(json_response(
         StatusCode::OK,
         &json!({

@@ -21,7 +21,7 @@ use crate::{
     pages::{self, ErrorPage, Language, Problem, WrongCode},
     params::Params,
     scopes,
-    server::{Shared, path},
+    server::Shared,
     ticket::{self, BadTicket, Purpose, Ticket},
     upstream::{self, Decision, Outcome, Settled},
 };
@@ -165,7 +165,7 @@ pub(crate) async fn came_back(
 ) -> Result<Response, AuthError> {
     let scopes = scopes::after_sign_in(&request.scopes, granted);
     if record::answer(server, &request.device, &Answer::Allowed { email, scopes }).await? {
-        Ok(pages::go_to(&format!("{}?done=1", server.urls.link(path::DEVICE))))
+        Ok(pages::go_to(&format!("{}?done=1", server.urls.link(&server.options.paths.device))))
     } else {
         Ok(error.plain(StatusCode::CONFLICT, &Problem::DeviceOver))
     }

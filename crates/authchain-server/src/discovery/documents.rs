@@ -4,12 +4,7 @@ use authchain::jwt::Algorithm;
 use serde_json::{Value, json};
 
 use super::path_of;
-use crate::{
-    clients::AuthMethod,
-    scopes,
-    server::{Shared, path},
-    token,
-};
+use crate::{clients::AuthMethod, scopes, server::Shared, token};
 
 /// The document behind what follows `/.well-known/`: one of three names, alone or with the path of the issuer or of the MCP
 /// endpoint inserted after it (RFC 8414, section 3.1; RFC 9728, section 3.1).
@@ -69,12 +64,12 @@ fn authorization_server(server: &Shared) -> Value {
     let signed_with = algorithms();
     let mut document = json!({
         "issuer": server.urls.issuer,
-        "authorization_endpoint": at(path::AUTHORIZE),
-        "token_endpoint": at(path::TOKEN),
-        "registration_endpoint": at(path::REGISTER),
-        "revocation_endpoint": at(path::REVOKE),
-        "introspection_endpoint": at(path::INTROSPECT),
-        "jwks_uri": at(path::JWKS),
+        "authorization_endpoint": at(&server.options.paths.authorize),
+        "token_endpoint": at(&server.options.paths.token),
+        "registration_endpoint": at(&server.options.paths.register),
+        "revocation_endpoint": at(&server.options.paths.revoke),
+        "introspection_endpoint": at(&server.options.paths.introspect),
+        "jwks_uri": at(&server.options.paths.jwks),
         "scopes_supported": scopes::announced(&options.scopes_supported, &options.default_scopes),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -100,7 +95,8 @@ fn authorization_server(server: &Shared) -> Value {
             fields.insert("response_types_supported".into(), json!([]));
             fields.insert("client_id_metadata_document_supported".into(), false.into());
         } else if options.grants.device_code {
-            fields.insert("device_authorization_endpoint".into(), at(path::DEVICE_AUTHORIZATION).into());
+            fields
+                .insert("device_authorization_endpoint".into(), at(&server.options.paths.device_authorization).into());
         }
         if server.dpop.is_some() {
             fields.insert("dpop_signing_alg_values_supported".into(), json!(signed_with));

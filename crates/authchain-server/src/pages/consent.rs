@@ -12,7 +12,7 @@ use crate::{
     authorize::AuthorizeRequest,
     clients::{Client, Destination, destination},
     scopes::{offer_a_choice, services},
-    server::{Shared, path},
+    server::Shared,
 };
 
 /// What the page shows.
@@ -57,7 +57,7 @@ pub(crate) fn consent(server: &Shared, language: Language, shown: &Consent<'_>) 
         @if client.host().is_some() && client.metadata.only_this_computer() {
             p.hint { (consent.only_this_computer) }
         }
-        form method="post" action=(server.urls.link(path::CONSENT)) {
+        form method="post" action=(server.urls.link(&server.options.paths.consent)) {
             input type="hidden" name="ticket" value=(shown.ticket);
             (asked(server, words, &request.scopes, shown.nothing_chosen))
             @if !shown.kept.is_empty() {

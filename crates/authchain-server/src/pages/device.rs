@@ -11,11 +11,7 @@ use super::{
     consent::{asked, provider_name},
     layout,
 };
-use crate::{
-    clients::Client,
-    device::DeviceRequest,
-    server::{Shared, path},
-};
+use crate::{clients::Client, device::DeviceRequest, server::Shared};
 
 /// Why a code was not accepted.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +39,7 @@ pub(crate) fn enter_code(
         @if let Some(sentence) = sentence { p.hint role="alert" id="wrong" { (sentence) } }
         p { @if code.is_some() { (words.compare) } @else { (words.text) } }
         p.hint { (words.warning) }
-        form method="post" action=(server.urls.link(path::DEVICE)) {
+        form method="post" action=(server.urls.link(&server.options.paths.device)) {
             label for="user_code" { (words.code) }
             input.code type="text" id="user_code" name="user_code" value=[code] required maxlength="20" autocomplete="off"
                 autocapitalize="characters" spellcheck="false" aria-describedby=[sentence.map(|_| "wrong")];
@@ -85,7 +81,7 @@ pub(crate) fn device_consent(
             dt { (consent.account) }
             dd { ((consent.account_chosen_next)(&provider)) }
         }
-        form method="post" action=(server.urls.link(path::DEVICE_DECIDE)) {
+        form method="post" action=(server.urls.link(&server.options.paths.device_decide())) {
             input type="hidden" name="ticket" value=(ticket);
             (asked(server, words, &request.scopes, nothing_chosen))
             div.row {

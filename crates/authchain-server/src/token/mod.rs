@@ -26,7 +26,7 @@ use crate::{
     limits::Caller,
     params::Params,
     resource,
-    server::{Shared, path},
+    server::Shared,
 };
 
 /// The grants beyond codes and refresh tokens, by their names at this endpoint.
@@ -83,7 +83,7 @@ pub(crate) async fn endpoint(
     // Before the client proves itself: an assertion would be used up by a request that has to come again with a nonce.
     let key = match &server.dpop {
         Some(dpop) if headers.contains_key(authchain::dpop::PROOF) => {
-            Some(dpop.check(&headers, &Method::POST, &server.urls.link(path::TOKEN), None).await?)
+            Some(dpop.check(&headers, &Method::POST, &server.urls.link(&server.options.paths.token), None).await?)
         }
         _ => None,
     };

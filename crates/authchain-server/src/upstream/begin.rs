@@ -144,7 +144,7 @@ impl Pending {
 /// The address of ours that the provider sends the person back to.
 pub(super) fn redirect_uri(server: &Shared, purpose: &Purpose) -> String {
     server.urls.at(match purpose {
-        Purpose::Authorize(_) | Purpose::Device(_) => path::CALLBACK,
+        Purpose::Authorize(_) | Purpose::Device(_) => &server.options.paths.callback,
         Purpose::Local { .. } => path::LOCAL_CALLBACK,
     })
 }

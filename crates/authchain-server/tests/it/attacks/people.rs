@@ -1,6 +1,7 @@
 //! Eve tries everything with what is ann's. Every endpoint of the server is in the table below, or in the list of those that
 //! know no person; a test compares both with the server's own list of paths.
 
+use authchain_server::Paths;
 use authchain_testkit::Browser;
 use reqwest::Method;
 use serde_json::json;
@@ -136,14 +137,28 @@ async fn user_a_reads_and_changes_nothing_of_user_b() {
 #[test]
 fn every_path_of_the_server_is_tried_or_is_nobodys() {
     let source = include_str!("../../../src/server.rs");
-    let named: Vec<&str> = source
+    let fixed = source
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("pub(crate) const ")?.split_once("&str = \"/"))
-        .map(|(_, path)| path.trim_end_matches("\";"))
-        .collect();
+        .filter_map(|line| line.trim().strip_prefix("pub(crate) const ")?.split_once("&str = \""))
+        .map(|(_, path)| path.trim_end_matches("\";").to_owned());
+    let Paths {
+        authorize,
+        consent,
+        callback,
+        token,
+        introspect,
+        revoke,
+        register,
+        jwks,
+        status,
+        device_authorization,
+        device,
+    } = Paths::default();
+    let chosen = [authorize, consent, callback, token, introspect, revoke, register, jwks, status];
+    let named: Vec<String> =
+        fixed.chain(chosen).chain([device_authorization, format!("{device}/decide"), device]).collect();
     assert!(named.len() > 20, "{named:?}");
     for path in named {
-        let path = format!("/{path}");
         let tried = TRIES.iter().any(|(_, tried, _)| {
             tried.split(['?', '<']).next().is_some_and(|own| own.trim_end_matches('/') == path || *tried == path)
         });

@@ -1,4 +1,4 @@
-//! Several servers, each a whole program, with one public address and one store: numbers 3, 6, 13, 15, 17, 18 and 19 of
+//! Several servers, each a whole program, with one public address and one store: numbers 3, 6, 13, 15, 17, 18 and 19 of the
 //! checklist where the next request may come to another server than the last one did.
 
 #[cfg(feature = "postgres")]
