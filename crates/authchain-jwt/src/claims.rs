@@ -209,6 +209,25 @@ impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
     }
 }
 
+/// `exp`, where a payload is so plain that it can be told without reading the rest: one flat object, nothing escaped in it,
+/// so that a quotation mark always begins or ends a text and the member can be no part of another. Good for refusing only.
+pub(crate) fn plain_expiry(payload: &str) -> Option<Timestamp> {
+    const NAME: &[u8] = b"\"exp\":";
+    let bytes = payload.as_bytes();
+    if memchr::memchr(b'\\', bytes).is_some() || memchr::memchr_iter(b'{', bytes).count() != 1 {
+        return None;
+    }
+    let mut places = memchr::memmem::find_iter(bytes, NAME);
+    let (place, None) = (places.next()?, places.next()) else { return None };
+    let number = payload.get(place + NAME.len()..)?;
+    let end = number.find(|c: char| !c.is_ascii_digit())?;
+    let (number, rest) = number.split_at_checked(end)?;
+    if !rest.starts_with([',', '}']) {
+        return None;
+    }
+    number.parse().ok().map(Timestamp)
+}
+
 /// `iss`, where it is the first claim of a payload and is written plainly, as in our own tokens and Google's: the rest need
 /// not be read to tell whose a token is.
 pub(crate) fn leading_issuer(beginning: &[u8]) -> Option<&str> {
@@ -239,6 +258,26 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000);
     const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn an_expiry_is_told_at_once_only_where_it_can_be_no_other_claims() {
+        let told = |payload: &str| plain_expiry(payload).map(|at| at.0);
+        assert_eq!(told(r#"{"iss":"a","exp":17,"iat":3}"#), Some(17));
+        assert_eq!(told(r#"{"exp":17}"#), Some(17));
+        for other in [
+            r#"{"iss":"a"}"#,
+            r#"{"exp":17.5}"#,
+            r#"{"exp":-1}"#,
+            r#"{"exp":"17"}"#,
+            r#"{"exp":17"#,
+            r#"{"act":{"exp":17},"iat":3}"#,
+            r#"{"exp":17,"exp":18}"#,
+            r#"{"note":"\",\"exp\":17","exp":99999999999}"#,
+            r#"{"exp":99999999999999999999}"#,
+        ] {
+            assert_eq!(told(other), None, "{other}");
+        }
+    }
 
     fn in_time(claims: &Value) -> Result<(), &'static str> {
         let payload = claims.to_string();

@@ -51,10 +51,12 @@ impl<'a> Compact<'a> {
         decode_text(self.payload)
     }
 
-    /// The beginning of the payload, enough for an issuer that stands first; nothing where it is not base64url.
-    pub(crate) fn beginning(&self) -> Option<Vec<u8>> {
-        const CHARACTERS: usize = 192; // a multiple of four
-        URL_SAFE_NO_PAD.decode(self.payload.get(..CHARACTERS).unwrap_or(self.payload)).ok()
+    /// The beginning of the payload, enough for an issuer that stands first, put into `buffer`; nothing where it is not
+    /// base64url.
+    pub(crate) fn beginning<'b>(&self, buffer: &'b mut Beginning) -> Option<&'b [u8]> {
+        let part = self.payload.get(..buffer.len() / 3 * 4).unwrap_or(self.payload);
+        let length = URL_SAFE_NO_PAD.decode_slice(part, buffer).ok()?;
+        buffer.get(..length)
     }
 
     /// The signature's bytes.
@@ -62,6 +64,9 @@ impl<'a> Compact<'a> {
         decode(self.signature)
     }
 }
+
+/// Room for the beginning of a payload: a multiple of three bytes.
+pub(crate) type Beginning = [u8; 144];
 
 /// Base64url (RFC 4648, section 5) without padding; characters of other alphabets, white space and loose bits at the end
 /// are refused, so that one token has one spelling.

@@ -9,7 +9,7 @@ use authchain_core::Clock;
 
 use crate::{
     JwksCache, JwtError, KeySet, KeySource, TrustedIssuer, Verified,
-    claims::{Registered, claimed_issuer, leading_issuer},
+    claims::{Registered, claimed_issuer, leading_issuer, plain_expiry},
     jwks::Keys,
     jws::{Compact, Header, KnownHeaders},
     refused::RefusedTokens,
@@ -115,7 +115,7 @@ impl Verifier {
         }
         let Ok(compact) = Compact::split(token, self.options.longest) else { return false };
         let known = |issuer: &str| self.issuers.iter().any(|trusted| trusted.issuer == issuer);
-        if let Some(issuer) = compact.beginning().as_deref().and_then(leading_issuer) {
+        if let Some(issuer) = compact.beginning(&mut [0; _]).and_then(leading_issuer) {
             return known(issuer);
         }
         compact.payload().ok().and_then(|payload| claimed_issuer(&payload)).is_some_and(|issuer| known(&issuer))
@@ -171,6 +171,7 @@ impl Verifier {
         }
         let text = compact.header()?;
         let header = Header::read(&text)?;
+        self.refuse_unknown_key(&compact, &header)?;
         let verified = self.examine_with(token, &compact, &header)?;
         self.headers.insert(compact.header, header);
         Ok(verified)
@@ -178,12 +179,26 @@ impl Verifier {
 
     fn examine_with(&self, token: &str, compact: &Compact<'_>, header: &Header<'_>) -> Result<Verified, Stop<'_>> {
         let payload = compact.payload()?;
+        if plain_expiry(&payload).is_some_and(|expires| expires + self.options.leeway <= self.clock.now()) {
+            return Err(JwtError::Expired.into());
+        }
         let claims = Registered::read(&payload)?;
         let issuer = self.issuer_of(header, &claims)?;
         claims.in_time(self.clock.now(), self.options.leeway)?;
         let keys = keys_of(issuer, header.key_id.as_deref())?;
         self.check_signature(token, compact, header, &keys)?;
         Ok(claims.verified(&payload, issuer)?)
+    }
+
+    /// A token of a key that its issuer does not have is refused before its claims are read, where that can be told at once:
+    /// it is what a flood of made-up tokens looks like. Whether a key has to be fetched is found out later. Headers that are
+    /// known have a key that was there.
+    fn refuse_unknown_key(&self, compact: &Compact<'_>, header: &Header<'_>) -> Result<(), JwtError> {
+        let (Some(id), mut buffer) = (header.key_id.as_deref(), [0; _]) else { return Ok(()) };
+        let Some(name) = compact.beginning(&mut buffer).and_then(leading_issuer) else { return Ok(()) };
+        let mut named = self.issuers.iter().filter(|issuer| issuer.issuer == name).peekable();
+        let lacks = |issuer: &TrustedIssuer| keys_of(issuer, Some(id)).is_ok_and(|keys| keys.lacks(Some(id)));
+        if named.peek().is_some() && named.all(lacks) { Err(JwtError::UnknownKey) } else { Ok(()) }
     }
 
     /// The first entry that the token fits; otherwise why it does not fit the first entry of its issuer.
@@ -220,15 +235,15 @@ impl Verifier {
         }
         let signature = compact.signature()?;
         for key in candidates {
-            let known = self.refused.as_ref().map(|refused| (refused, RefusedTokens::fingerprint(key, token)));
-            if known.as_ref().is_some_and(|(refused, entry)| refused.has(entry)) {
+            let fingerprint = || RefusedTokens::fingerprint(key, token);
+            if self.refused.as_ref().is_some_and(|refused| refused.has(fingerprint)) {
                 continue;
             }
             if key.verify(compact.signed.as_bytes(), &signature) {
                 return Ok(());
             }
-            if let Some((refused, entry)) = known {
-                refused.insert(entry);
+            if let Some(refused) = &self.refused {
+                refused.insert(fingerprint());
             }
         }
         Err(JwtError::BadSignature)
