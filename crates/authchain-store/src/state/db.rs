@@ -5,7 +5,7 @@ use std::{
     fmt, fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
@@ -29,7 +29,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// State in one file, durable before it is acknowledged. Several processes may use the file at once.
 pub struct StateDb {
-    readers: Arc<Readers>,
+    file: Arc<File>,
     looker: Writer<Look>,
     writer: Writer<Job>,
 }
@@ -41,18 +41,24 @@ struct Look {
     reply: Reply<Option<Versioned<Vec<u8>>>>,
 }
 
-/// Idle connections for scans.
-struct Readers {
+/// The file, and all connections of this process to it.
+///
+/// Somebody may remove the file or put another in its place: what is written to the old one then would be gone at the end of
+/// the process. SQLite knows its log by name, so the log of the one would be taken for the other's: no connection to the old
+/// file may be open any more, and its log must be gone, when the first one to the new file is made.
+struct File {
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    idle: Mutex<Vec<Open>>,
+    /// Which files the connections are to. Whoever uses one holds this for reading.
+    known: RwLock<Known>,
+    idle: Mutex<Vec<Connection>>,
+    writing: Mutex<Option<Connection>>,
 }
 
-/// A connection, and which file it is to. Somebody may have removed that or put another in its place: what is written to it
-/// then would be gone at the end of the process.
-struct Open {
-    db: Connection,
+/// The database file and its log.
+struct Known {
     file: FileId,
+    log: FileId,
 }
 
 /// Device and inode.
@@ -63,14 +69,69 @@ fn file_id(path: &Path) -> FileId {
     Some((about.dev(), about.ino()))
 }
 
-impl Open {
-    fn at(path: &Path) -> Result<Self, StoreError> {
-        let db = sql::open(path)?;
-        Ok(Self { db, file: file_id(path) })
+/// What SQLite keeps beside the file: `-wal` or `-shm`.
+fn companion(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+impl Known {
+    fn at(path: &Path) -> Self {
+        Self { file: file_id(path), log: file_id(&companion(path, "-wal")) }
     }
 
     fn is_at(&self, path: &Path) -> bool {
         self.file.is_some() && self.file == file_id(path)
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl File {
+    fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let writing = Mutex::new(Some(sql::open(path)?));
+        let known = RwLock::new(Known::at(path));
+        Ok(Self { path: path.to_owned(), clock, known, idle: Mutex::default(), writing })
+    }
+
+    /// Keeps the file from being taken for another one while a connection to it is in use.
+    fn in_use(&self) -> Result<RwLockReadGuard<'_, Known>, StoreError> {
+        loop {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            if known.is_at(&self.path) {
+                return Ok(known);
+            }
+            drop(known);
+            self.renew()?;
+        }
+    }
+
+    /// Closes everything and opens the file that is there now.
+    fn renew(&self) -> Result<(), StoreError> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.is_at(&self.path) {
+            return Ok(());
+        }
+        let log = companion(&self.path, "-wal");
+        let left_behind = known.log.is_some() && known.log == file_id(&log);
+        held(&self.idle).clear();
+        *held(&self.writing) = None;
+        *known = Known { file: None, log: None };
+        if left_behind {
+            let _ = fs::remove_file(&log);
+            let _ = fs::remove_file(companion(&self.path, "-shm"));
+        }
+        let fresh = sql::open(&self.path)?;
+        *known = Known::at(&self.path);
+        *held(&self.writing) = Some(fresh);
+        tracing::error!(
+            file = %self.path.display(),
+            "the state database was removed or replaced while it was in use: what was in it is lost, and sign-ins with it"
+        );
+        Ok(())
     }
 }
 
@@ -82,9 +143,7 @@ enum Job {
 
 /// The writing thread's own.
 struct Committer {
-    open: Open,
-    path: PathBuf,
-    clock: Arc<dyn Clock>,
+    file: Arc<File>,
     swept_at: Timestamp,
 }
 
@@ -98,14 +157,12 @@ impl StateDb {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             private::ensure_folder(folder)?;
         }
-        let open = Open::at(path)?;
-        let mut committer =
-            Committer { open, path: path.to_owned(), clock: Arc::clone(&clock), swept_at: Timestamp(i64::MIN) };
+        let file = Arc::new(File::open(path, clock)?);
+        let mut committer = Committer { file: Arc::clone(&file), swept_at: Timestamp(i64::MIN) };
         let writer = Writer::start("authchain-state", move |jobs| committer.write(jobs))?;
-        let readers = Arc::new(Readers { path: path.to_owned(), clock, idle: Mutex::default() });
-        let own = Arc::clone(&readers);
+        let own = Arc::clone(&file);
         let looker = Writer::prompt("authchain-look", move |looks| own.answer(looks))?;
-        Ok(Self { readers, looker, writer })
+        Ok(Self { file, looker, writer })
     }
 
     /// Reads on a connection of its own, where blocking is allowed.
@@ -113,25 +170,25 @@ impl StateDb {
         &self,
         query: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let readers = Arc::clone(&self.readers);
-        let done = tokio::task::spawn_blocking(move || readers.read(query)).await;
+        let file = Arc::clone(&self.file);
+        let done = tokio::task::spawn_blocking(move || file.read(query)).await;
         done.unwrap_or_else(|error| Err(StoreError::unavailable("read state", error)))
     }
 }
 
-impl Readers {
+impl File {
     fn read<T>(&self, query: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = idle().pop().filter(|open| open.is_at(&self.path));
-        let open = match open {
-            Some(open) => open,
-            None => Open::at(&self.path)?,
+        let _in_use = self.in_use()?;
+        let db = held(&self.idle).pop();
+        let db = match db {
+            Some(db) => db,
+            None => sql::open(&self.path)?,
         };
         // After an error the connection is closed, and the next reader opens a new one.
-        let read = query(&open.db, self.clock.now()).map_err(|e| sql::failed(&self.path, "read", e))?;
-        let mut idle = idle();
+        let read = query(&db, self.clock.now()).map_err(|e| sql::failed(&self.path, "read", e))?;
+        let mut idle = held(&self.idle);
         if idle.len() < READERS {
-            idle.push(open);
+            idle.push(db);
         }
         Ok(read)
     }
@@ -183,7 +240,7 @@ impl StateStore for StateDb {
 
 impl fmt::Debug for StateDb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StateDb").field("path", &self.readers.path).finish_non_exhaustive()
+        f.debug_struct("StateDb").field("path", &self.file.path).finish_non_exhaustive()
     }
 }
 
@@ -193,20 +250,25 @@ type Told = Box<dyn FnOnce(Result<(), StoreError>)>;
 impl Committer {
     /// Does the jobs in one transaction and answers them when it is durable.
     fn write(&mut self, jobs: Vec<Job>) {
-        if let Err(error) = self.check_file() {
-            return jobs.into_iter().for_each(|job| job.refuse(error.clone()));
-        }
+        let file = Arc::clone(&self.file);
+        let refuse = |jobs: Vec<Job>, error: StoreError| jobs.into_iter().for_each(|job| job.refuse(error.clone()));
+        let _in_use = match file.in_use() {
+            Ok(in_use) => in_use,
+            Err(error) => return refuse(jobs, error),
+        };
         let (now, sweep) = self.times();
         let mut told: Vec<Told> = Vec::with_capacity(jobs.len());
-        let path = self.path.clone();
+        let path = file.path.clone();
         let failed = |error| sql::failed(&path, "write", error);
 
-        let transaction = match self.open.db.transaction_with_behavior(TransactionBehavior::Immediate) {
+        let mut writing = held(&file.writing);
+        let Some(db) = writing.as_mut() else {
+            let cause = authchain_core::Cause::text("there is no connection");
+            return refuse(jobs, StoreError::Unavailable { what: format!("write {}", path.display()), cause });
+        };
+        let transaction = match db.transaction_with_behavior(TransactionBehavior::Immediate) {
             Ok(transaction) => transaction,
-            Err(error) => {
-                let error = failed(error);
-                return jobs.into_iter().for_each(|job| job.refuse(error.clone()));
-            }
+            Err(error) => return refuse(jobs, failed(error)),
         };
         for job in jobs {
             told.push(match job {
@@ -223,7 +285,7 @@ impl Committer {
                 }
             });
         }
-        if sweep && let Err(error) = sql::sweep(&transaction, &*self.clock) {
+        if sweep && let Err(error) = sql::sweep(&transaction, &*file.clock) {
             tracing::warn!(%error, "expired state cannot be removed");
         }
         // An error may have rolled the whole transaction back, and then nothing of it is stored.
@@ -236,21 +298,9 @@ impl Committer {
         told.into_iter().for_each(|tell| tell(durable.clone()));
     }
 
-    /// Opens the file again if it is another one than it was.
-    fn check_file(&mut self) -> Result<(), StoreError> {
-        if !self.open.is_at(&self.path) {
-            self.open = Open::at(&self.path)?;
-            tracing::error!(
-                file = %self.path.display(),
-                "the state database was removed or replaced while it was in use: what was in it is lost, and sign-ins with it"
-            );
-        }
-        Ok(())
-    }
-
     /// The present moment, and whether it is time to look for expired rows.
     fn times(&mut self) -> (Timestamp, bool) {
-        let now = self.clock.now();
+        let now = self.file.clock.now();
         let sweep = self.swept_at == Timestamp(i64::MIN) || now.since(self.swept_at) >= SWEEP || now < self.swept_at;
         if sweep {
             self.swept_at = now;

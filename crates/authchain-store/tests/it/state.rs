@@ -3,6 +3,7 @@
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -135,8 +136,23 @@ async fn a_file_that_is_removed_or_replaced_under_a_running_server_is_noticed_an
     let key = |id: &str| StateKey::new(CODES, id);
     let running = StateDb::open(&path, clock()).unwrap();
     let put = async |id: &str| running.put(&key(id), b"1", MINUTE, Expect::Absent).await;
-    let after_a_restart =
-        async |id: &str| StateDb::open(&path, clock()).unwrap().get(&key(id)).await.unwrap().is_some();
+    let closed = async |path: &Path| {
+        // The threads of a store that was dropped close the file a moment later.
+        let log = PathBuf::from(format!("{}-wal", path.display()));
+        for _ in 0..500 {
+            if !log.exists() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} is never closed", path.display());
+    };
+    // What another program sees now is what the next start sees; it is closed when this returns.
+    let after_a_restart = async |id: &str| {
+        let direct = rusqlite::Connection::open(&path).unwrap();
+        let found: i64 = direct.query_row("SELECT count(*) FROM state WHERE id = ?", [id], |row| row.get(0)).unwrap();
+        found == 1
+    };
     put("a").await.unwrap();
     assert!(running.get(&key("a")).await.unwrap().is_some());
 
@@ -154,6 +170,7 @@ async fn a_file_that_is_removed_or_replaced_under_a_running_server_is_noticed_an
     // An older copy is brought back.
     let copy = dir.path().join("copy.db");
     drop(StateDb::open(&copy, clock()).unwrap());
+    closed(&copy).await;
     fs::rename(&copy, &path).unwrap();
     put("d").await.unwrap();
     assert!(after_a_restart("d").await && !after_a_restart("c").await);
