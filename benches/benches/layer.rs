@@ -194,7 +194,7 @@ async fn over_http() -> Result<()> {
     let bare = Server::start("bare", 0)?;
     let good: Vec<_> = guarded.extra.iter().map(|token| tokens::get("/", token)).collect();
     for server in [&bare, &guarded] {
-        load::round(server, &good, 200, Duration::from_secs(1))?;
+        load::round(server, &good, 200, Duration::from_secs(1)).await?;
     }
     ratio("warm request with a verified RS256 token: ratio to bare axum", &bare, &guarded, &good, 200, "at least 0.97")
         .await?;
@@ -229,7 +229,7 @@ async fn refusals() -> Result<()> {
     let guarded = Server::start_on(0, &["refusing", &published], 0)?;
     let bare = Server::start("bare", 0)?;
     // The keys are fetched with the first good one.
-    load::round(&guarded, &good, 200, Duration::from_millis(200))?;
+    load::round(&guarded, &good, 200, Duration::from_millis(200)).await?;
     for (what, requests, limit) in [
         ("malformed", malformed, "at least 0.9"),
         ("expired", requests(&keys, &expired)?, "at least 0.9"),
@@ -284,10 +284,10 @@ async fn compare(
     for _ in 0..ROUNDS {
         let time = Duration::from_secs(1);
         let (without, with) = if new {
-            let without = load::round_of_new(bare, requests, 200, time)?;
-            (without, load::round_of_new(guarded, requests, 401, time)?)
+            let without = load::round_of_new(bare, requests, 200, time).await?;
+            (without, load::round_of_new(guarded, requests, 401, time).await?)
         } else {
-            (load::round(bare, requests, 200, time)?, load::round(guarded, requests, 401, time)?)
+            (load::round(bare, requests, 200, time).await?, load::round(guarded, requests, 401, time).await?)
         };
         ratios.push(without.cpu / with.cpu);
         base.push(without.cpu / 1000.0);
@@ -308,8 +308,8 @@ async fn ratio(
 ) -> Result<()> {
     let (mut ratios, mut base, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let without = load::round(bare, requests, 200, ROUND)?;
-        let with = load::round(guarded, requests, status, ROUND)?;
+        let without = load::round(bare, requests, 200, ROUND).await?;
+        let with = load::round(guarded, requests, status, ROUND).await?;
         ratios.push(without.cpu / with.cpu);
         base.push(without.cpu / 1000.0);
         ours.push(with.cpu / 1000.0);

@@ -130,12 +130,12 @@ async fn compare() -> Result<()> {
     let bare = Server::start("bare", 0)?;
     let requests: Vec<_> = guarded.extra.iter().map(|token| call(token)).collect();
     for server in [&bare, &guarded] {
-        load::round(server, &requests, 200, Duration::from_secs(1))?;
+        load::round(server, &requests, 200, Duration::from_secs(1)).await?;
     }
     let (mut ratios, mut base, mut ours) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let without = load::round(&bare, &requests, 200, ROUND)?;
-        let with = load::round(&guarded, &requests, 200, ROUND)?;
+        let without = load::round(&bare, &requests, 200, ROUND).await?;
+        let with = load::round(&guarded, &requests, 200, ROUND).await?;
         ratios.push(without.cpu / with.cpu);
         base.push(without.cpu);
         ours.push(with.cpu);

@@ -113,7 +113,7 @@ async fn measure(modes: &[&str]) -> Result<()> {
     let request = vec![b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".to_vec(); 16];
     let mut base = Vec::new();
     for _ in 0..ROUNDS {
-        base.push(load::round(&bare, &request, 200, Duration::from_secs(1))?.cpu);
+        base.push(load::round(&bare, &request, 200, Duration::from_secs(1)).await?.cpu);
     }
     let base = median(base);
     line("bare axum: CPU for one request", format!("{:.2} µs", base / 1000.0), "");

@@ -1,20 +1,16 @@
-//! A load generator: kept-alive connections that send ready-made requests in turn, from one core to a server on another.
-//!
-//! One half of the connections is written to while the other half's requests are served, so that the server never waits for
-//! work: what limits is its core. A core that sleeps between requests loses what is in its caches.
+//! A load generator: kept-alive connections that send ready-made requests in turn.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tokio::io::AsyncReadExt;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::{cpu, process::Server};
 
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 16;
 
 /// Where a request is varied, counted from its end: in the middle of an RS256 signature.
 const VARIED_BEFORE_END: usize = 104;
@@ -34,8 +30,8 @@ pub struct Round {
 ///
 /// # Errors
 /// When the connection breaks or an answer is another one.
-pub fn round(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration) -> Result<Round> {
-    drive(server, &mut Requests { all: requests, turn: 0, vary: None, sent: Vec::new() }, status, time)
+pub async fn round(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration) -> Result<Round> {
+    drive(server, requests, status, time, None).await
 }
 
 /// The same, with other characters in the middle of what each request ends with, a token's signature, each time: nothing is
@@ -43,90 +39,23 @@ pub fn round(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration)
 ///
 /// # Errors
 /// When the connection breaks or an answer is another one.
-pub fn round_of_new(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration) -> Result<Round> {
+pub async fn round_of_new(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration) -> Result<Round> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    // No round sends as many requests as there are nanoseconds.
-    let vary = Some(u64::try_from(now.as_nanos())?);
-    drive(server, &mut Requests { all: requests, turn: 0, vary, sent: Vec::new() }, status, time)
+    drive(server, requests, status, time, Some(u64::try_from(now.as_micros())?)).await
 }
 
-/// Requests in turn.
-struct Requests<'a> {
-    all: &'a [Vec<u8>],
-    turn: usize,
-    vary: Option<u64>,
-    sent: Vec<u8>,
-}
-
-impl Requests<'_> {
-    fn next(&mut self) -> Result<&[u8]> {
-        let request = self.all.get(self.turn).context("there are no requests")?;
-        self.turn = (self.turn + 1) % self.all.len();
-        let Some(count) = &mut self.vary else { return Ok(request) };
-        *count += 1;
-        self.sent.clear();
-        self.sent.extend_from_slice(request);
-        let middle = request.len().checked_sub(VARIED_BEFORE_END).context("the request is too short")?;
-        self.sent[middle..middle + 16].copy_from_slice(format!("{count:016x}").as_bytes());
-        Ok(&self.sent)
-    }
-}
-
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-    /// How long an answer is; all of a round are alike.
-    length: Option<usize>,
-}
-
-impl Connection {
-    fn open(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(Self { stream, buffer: vec![0; 16 * 1024], length: None })
-    }
-
-    /// Reads one whole answer.
-    fn receive(&mut self, expected: &[u8]) -> Result<()> {
-        let mut filled = 0;
-        loop {
-            let room = self.buffer.get_mut(filled..).context("the answer is too long")?;
-            let read = self.stream.read(room)?;
-            ensure!(read > 0, "the server hung up");
-            filled += read;
-            let answer = &self.buffer[..filled];
-            if self.length == Some(filled) || is_whole(answer) {
-                ensure!(answer.starts_with(expected), "{}", String::from_utf8_lossy(answer));
-                self.length = Some(filled);
-                return Ok(());
-            }
-        }
-    }
-}
-
-fn drive(server: &Server, requests: &mut Requests<'_>, status: u16, time: Duration) -> Result<Round> {
-    let expected = format!("HTTP/1.1 {status} ").into_bytes();
-    let mut connections = (0..CONNECTIONS).map(|_| Connection::open(server.port)).collect::<Result<Vec<_>>>()?;
-    let (these, those) = connections.split_at_mut(CONNECTIONS / 2);
+async fn drive(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration, vary: Option<u64>) -> Result<Round> {
     let before = cpu::nanoseconds(server.process())?;
     let begun = Instant::now();
-    let mut send = |half: &mut [Connection]| -> Result<()> {
-        half.iter_mut().try_for_each(|connection| Ok(connection.stream.write_all(requests.next()?)?))
-    };
-    let receive = |half: &mut [Connection]| half.iter_mut().try_for_each(|connection| connection.receive(&expected));
+    let workers = (0..CONNECTIONS).map(|worker| {
+        let own: Vec<Vec<u8>> = requests.iter().skip(worker).step_by(CONNECTIONS).cloned().collect();
+        // No connection sends as many requests as there are microseconds.
+        let vary = vary.map(|from| from * CONNECTIONS as u64 + worker as u64);
+        tokio::spawn(connection(server.port, own, status, begun + time, vary))
+    });
     let mut answered = 0;
-    send(these)?;
-    loop {
-        send(those)?;
-        receive(these)?;
-        answered += CONNECTIONS as u64;
-        if begun.elapsed() >= time {
-            receive(those)?;
-            break;
-        }
-        send(these)?;
-        receive(those)?;
+    for worker in workers.collect::<Vec<_>>() {
+        answered += worker.await??;
     }
     let took = begun.elapsed();
     let spent = cpu::nanoseconds(server.process())? - before;
@@ -137,8 +66,38 @@ fn drive(server: &Server, requests: &mut Requests<'_>, status: u16, time: Durati
     })
 }
 
+async fn connection(
+    port: u16,
+    mut requests: Vec<Vec<u8>>,
+    status: u16,
+    until: Instant,
+    mut vary: Option<u64>,
+) -> Result<u64> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    let expected = format!("HTTP/1.1 {status} ");
+    let mut buffer = vec![0; 64 * 1024];
+    let mut answered = 0;
+    for turn in (0..requests.len()).cycle() {
+        if Instant::now() >= until {
+            break;
+        }
+        let request = &mut requests[turn];
+        if let Some(count) = &mut vary {
+            *count += CONNECTIONS as u64;
+            let middle = request.len().checked_sub(VARIED_BEFORE_END).context("the request is too short")?;
+            request[middle..middle + 16].copy_from_slice(format!("{count:016x}").as_bytes());
+        }
+        stream.write_all(request).await?;
+        let answer = read_answer(&mut stream, &mut buffer).await?;
+        ensure!(answer.starts_with(expected.as_bytes()), "{}", String::from_utf8_lossy(answer));
+        answered += 1;
+    }
+    Ok(answered)
+}
+
 /// One whole answer: its head and as much body as its `content-length` says, or a chunked one to its end.
-pub(crate) async fn read_answer<'a>(stream: &mut tokio::net::TcpStream, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
+pub(crate) async fn read_answer<'a>(stream: &mut TcpStream, buffer: &'a mut [u8]) -> Result<&'a [u8]> {
     let mut filled = 0;
     loop {
         let room = buffer.get_mut(filled..).context("the answer is too long")?;
