@@ -2,10 +2,12 @@
 //! provider, demand it.
 
 use authchain::core::AuthError;
+use serde::Deserialize;
 
 /// The paths of the endpoints. Clients learn them from the metadata (RFC 8414), so they are free to choose; well-known
 /// places, the pages below `/auth` and the alias `/register` stay where they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Paths {
     /// The authorization endpoint: `/oauth/authorize`.
     pub authorize: String,

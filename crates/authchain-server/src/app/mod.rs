@@ -32,7 +32,7 @@ use tracing::{error, info, warn};
 use url::Url;
 
 use crate::{
-    AuthorizationServer, Clients, DocumentOptions, Parts, Paths, ServerOptions,
+    AuthorizationServer, Clients, DocumentOptions, Parts, ServerOptions,
     config::{Config, ConfigError, CredentialKind, Sources, StepUpBy, below},
 };
 
@@ -357,7 +357,7 @@ fn options(
         why: error.to_string(),
     })?;
     Ok(ServerOptions {
-        paths: paths(config),
+        paths: config.paths.clone(),
         default_scopes: scopes.clone(),
         scopes_supported: scopes,
         sign_in: people_sign_in(config),
@@ -389,23 +389,6 @@ fn metadata_of(resource: &Url) -> Url {
     let mut url = resource.clone();
     url.set_path(&format!("/.well-known/oauth-protected-resource{}", resource.path().trim_end_matches('/')));
     url
-}
-
-fn paths(config: &Config) -> Paths {
-    let section = config.paths.clone();
-    Paths {
-        authorize: section.authorize,
-        consent: section.consent,
-        callback: section.callback,
-        token: section.token,
-        introspect: section.introspect,
-        revoke: section.revoke,
-        register: section.register,
-        jwks: section.jwks,
-        status: section.status,
-        device_authorization: section.device_authorization,
-        device: section.device,
-    }
 }
 
 #[cfg(test)]

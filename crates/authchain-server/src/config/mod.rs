@@ -11,7 +11,7 @@ pub(crate) use sections::below;
 pub use sections::{
     AssertionIssuerSection, ChainSection, ClientsSection, CompatSection, Config, ConsentSection, CredentialKind,
     DevSection, GoogleApisSection, GoogleSection, GrantsSection, IssuerSection, JwtSection, LimitsSection,
-    LocalSection, LogFormat, LogSection, PathsSection, Providers, RefreshSection, RegisteredSection, RememberedFor,
-    ServerSection, ServicesSection, SessionSection, StepUpBy, StorageSection, TlsSection, TokensSection,
+    LocalSection, LogFormat, LogSection, Providers, RefreshSection, RegisteredSection, RememberedFor, ServerSection,
+    ServicesSection, SessionSection, StepUpBy, StorageSection, TlsSection, TokensSection,
 };
 pub use settings::Setting;

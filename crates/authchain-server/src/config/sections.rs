@@ -17,14 +17,14 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use url::Url;
 
 use super::ConfigError;
-use crate::Network;
+use crate::{Network, Paths};
 
 /// The whole configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub server: ServerSection,
-    pub paths: PathsSection,
+    pub paths: Paths,
     pub tls: TlsSection,
     pub storage: StorageSection,
     pub session: SessionSection,
@@ -92,22 +92,6 @@ pub struct ServerSection {
     #[serde(deserialize_with = "duration")]
     pub body_timeout: Duration,
     pub allow_plain_http: bool,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PathsSection {
-    pub authorize: String,
-    pub consent: String,
-    pub callback: String,
-    pub token: String,
-    pub introspect: String,
-    pub revoke: String,
-    pub register: String,
-    pub jwks: String,
-    pub status: String,
-    pub device_authorization: String,
-    pub device: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

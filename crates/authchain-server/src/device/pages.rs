@@ -92,12 +92,8 @@ pub(crate) async fn decide(State(server): State<Arc<Shared>>, headers: HeaderMap
     let language = Language::of(&headers);
     let error = ErrorPage::new(&server, language);
     let params = Params::form(&body);
-    let (Ok(Some(sealed)), Ok(Some(word))) = (params.one("ticket"), params.one("decision")) else {
-        return error.bad_ticket(BadTicket::Foreign);
-    };
-    let Some(decision) = Decision::of(word) else { return error.bad_ticket(BadTicket::Foreign) };
-    let ticket = match ticket::open(&server, sealed, &headers) {
-        Ok(ticket) => ticket,
+    let (sealed, ticket, decision) = match upstream::pressed(&server, &params, &headers) {
+        Ok(pressed) => pressed,
         Err(bad) => return error.bad_ticket(bad),
     };
     let Purpose::Device(request) = &ticket.purpose else { return error.bad_ticket(BadTicket::Foreign) };

@@ -10,13 +10,15 @@ use authchain::{
     },
     provider::{AuthorizationRequest, Pkce},
 };
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     keys::{base64url, hashed},
+    params::Params,
     scopes,
     server::{Shared, path},
-    ticket::{Purpose, Ticket},
+    ticket::{self, BadTicket, Purpose, Ticket},
 };
 
 const DECIDED: Namespace = Namespace("decided");
@@ -34,13 +36,26 @@ pub(crate) enum Decision {
 
 impl Decision {
     /// The value of the button.
-    pub(crate) fn of(word: &str) -> Option<Self> {
+    fn of(word: &str) -> Option<Self> {
         match word {
             "allow" => Some(Self::Allow),
             "deny" => Some(Self::Deny),
             _ => None,
         }
     }
+}
+
+/// What a person pressed on a page that asks yes or no: the ticket as it came and opened, and the answer.
+pub(crate) fn pressed<'a>(
+    server: &Shared,
+    params: &'a Params,
+    headers: &HeaderMap,
+) -> Result<(&'a str, Ticket, Decision), BadTicket> {
+    let (Ok(Some(sealed)), Ok(Some(word))) = (params.one("ticket"), params.one("decision")) else {
+        return Err(BadTicket::Foreign);
+    };
+    let decision = Decision::of(word).ok_or(BadTicket::Foreign)?;
+    Ok((sealed, ticket::open(server, sealed, headers)?, decision))
 }
 
 /// Where the first decision on a page leads.

@@ -66,14 +66,14 @@ mod tests {
             "CREDENTIALS_DIR" => Some("/srv/credentials".into()),
             _ => None,
         };
-        let places = well_known(variable, Path::new("/work"));
+        let places = well_known(variable, Path::new("/srv/here"));
         let of = |program: &str| -> Vec<String> {
             let of = places.iter().filter(|place| place.program == program);
             of.map(|place| place.path.display().to_string()).collect()
         };
         assert_eq!(of("rclone"), ["/home/ann/.config/rclone/rclone.conf", "/home/ann/.rclone.conf"]);
-        assert_eq!(of("an earlier server"), ["/srv/credentials", "/work/credentials"]);
+        assert_eq!(of("an earlier server"), ["/srv/credentials", "/srv/here/credentials"]);
         assert_eq!(of("gcloud"), ["/home/ann/.config/gcloud/application_default_credentials.json"]);
-        assert_eq!(well_known(|_| None, Path::new("/work")).len(), 4, "without a home only what lies here");
+        assert_eq!(well_known(|_| None, Path::new("/srv/here")).len(), 4, "without a home only what lies here");
     }
 }

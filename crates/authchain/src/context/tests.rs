@@ -1,3 +1,5 @@
+//! What a tool is told where its caller lacks a scope or has to sign in.
+
 use std::sync::Mutex;
 
 use async_trait::async_trait;
