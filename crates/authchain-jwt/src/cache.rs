@@ -68,24 +68,31 @@ impl<V: Clone> VerifiedCache<V> {
 
     /// Remembers a token. Only for tokens whose signature was verified just now, and where nothing is ever removed in
     /// between: otherwise use [`VerifiedCache::insert_since`].
-    pub fn insert(&self, token: &str, value: V, expires_at: Timestamp) {
+    pub fn insert(&self, token: &(impl AsRef<[u8]> + ?Sized), value: V, expires_at: Timestamp) {
         let now = self.clock.now();
         let until = expires_at.min(now + self.max_life);
         if now < until {
-            self.entries.insert(Token(Zeroizing::new(token.as_bytes().into())), Entry { value, until });
+            self.entries.insert(Token(Zeroizing::new(token.as_ref().into())), Entry { value, until });
         }
     }
 
     /// Remembers a token, unless anything was removed since the ticket was taken: a token that was revoked while it was
     /// being verified does not come back.
-    pub fn insert_since(&self, ticket: CacheTicket, token: &str, value: V, expires_at: Timestamp) {
+    pub fn insert_since(
+        &self,
+        ticket: CacheTicket,
+        token: &(impl AsRef<[u8]> + ?Sized),
+        value: V,
+        expires_at: Timestamp,
+    ) {
         if self.ticket() != ticket {
             return;
         }
+        let token = token.as_ref();
         self.insert(token, value, expires_at);
         // A removal that came between the first look and the insertion has not seen this entry.
         if self.ticket() != ticket {
-            self.entries.remove(&Presented(token.as_bytes()));
+            self.entries.remove(&Presented(token));
         }
     }
 

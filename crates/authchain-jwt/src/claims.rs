@@ -211,29 +211,26 @@ impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
 
 /// `exp`, where a payload is so plain that it can be told without reading the rest: one flat object, nothing escaped in it,
 /// so that a quotation mark always begins or ends a text and the member can be no part of another. Good for refusing only.
-pub(crate) fn plain_expiry(payload: &str) -> Option<Timestamp> {
+pub(crate) fn plain_expiry(payload: &[u8]) -> Option<Timestamp> {
     const NAME: &[u8] = b"\"exp\":";
-    let bytes = payload.as_bytes();
-    if memchr::memchr(b'\\', bytes).is_some() || memchr::memchr_iter(b'{', bytes).count() != 1 {
+    if memchr::memchr(b'\\', payload).is_some() || memchr::memchr_iter(b'{', payload).count() != 1 {
         return None;
     }
-    let mut places = memchr::memmem::find_iter(bytes, NAME);
+    let mut places = memchr::memmem::find_iter(payload, NAME);
     let (place, None) = (places.next()?, places.next()) else { return None };
     let number = payload.get(place + NAME.len()..)?;
-    let end = number.find(|c: char| !c.is_ascii_digit())?;
-    let (number, rest) = number.split_at_checked(end)?;
-    if !rest.starts_with([',', '}']) {
+    let (number, rest) = number.split_at_checked(number.iter().position(|byte| !byte.is_ascii_digit())?)?;
+    if !matches!(rest.first(), Some(b',' | b'}')) {
         return None;
     }
-    number.parse().ok().map(Timestamp)
+    std::str::from_utf8(number).ok()?.parse().ok().map(Timestamp)
 }
 
 /// `iss`, where it is the first claim of a payload and is written plainly, as in our own tokens and Google's: the rest need
 /// not be read to tell whose a token is.
 pub(crate) fn leading_issuer(beginning: &[u8]) -> Option<&str> {
     let rest = beginning.strip_prefix(br#"{"iss":""#)?;
-    let end = rest.iter().position(|byte| *byte == b'"')?;
-    let issuer = std::str::from_utf8(rest.get(..end)?).ok()?;
+    let issuer = std::str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()?;
     (!issuer.contains('\\')).then_some(issuer)
 }
 
@@ -261,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_expiry_is_told_at_once_only_where_it_can_be_no_other_claims() {
-        let told = |payload: &str| plain_expiry(payload).map(|at| at.0);
+        let told = |payload: &str| plain_expiry(payload.as_bytes()).map(|at| at.0);
         assert_eq!(told(r#"{"iss":"a","exp":17,"iat":3}"#), Some(17));
         assert_eq!(told(r#"{"exp":17}"#), Some(17));
         for other in [

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{Algorithm, JwtError};
@@ -20,43 +20,49 @@ const LONGEST_KEY_ID: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Compact<'a> {
     /// Header and payload with the dot between them: what is signed.
-    pub(crate) signed: &'a str,
+    pub(crate) signed: &'a [u8],
     /// The header, for [`KnownHeaders`].
-    pub(crate) header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
+    pub(crate) header: &'a [u8],
+    payload: &'a [u8],
+    signature: &'a [u8],
 }
 
 impl<'a> Compact<'a> {
     /// Splits a token.
-    pub(crate) fn split(token: &'a str, longest: usize) -> Result<Self, JwtError> {
+    pub(crate) fn split(token: &'a [u8], longest: usize) -> Result<Self, JwtError> {
         if token.len() > longest {
             return Err(JwtError::TooLong);
         }
-        let (signed, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(JwtError::Malformed)?;
-        if header.is_empty() || payload.is_empty() || signature.is_empty() || payload.contains('.') {
+        let mut dots = memchr::memchr_iter(b'.', token);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
+            return Err(JwtError::Malformed);
+        };
+        let [Some(signed), Some(header), Some(payload), Some(signature)] =
+            [token.get(..second), token.get(..first), token.get(first + 1..second), token.get(second + 1..)]
+        else {
+            return Err(JwtError::Malformed);
+        };
+        if header.is_empty() || payload.is_empty() || signature.is_empty() {
             return Err(JwtError::Malformed);
         }
         Ok(Self { signed, header, payload, signature })
     }
 
-    /// The header's text.
-    pub(crate) fn header(&self) -> Result<String, JwtError> {
-        decode_text(self.header)
+    /// The header, decoded.
+    pub(crate) fn header(&self) -> Result<Vec<u8>, JwtError> {
+        decode(self.header)
     }
 
-    /// The payload's text.
-    pub(crate) fn payload(&self) -> Result<String, JwtError> {
-        decode_text(self.payload)
+    /// The payload, which need not be text yet.
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, JwtError> {
+        decode(self.payload)
     }
 
     /// The beginning of the payload, enough for an issuer that stands first, put into `buffer`; nothing where it is not
     /// base64url.
     pub(crate) fn beginning<'b>(&self, buffer: &'b mut Beginning) -> Option<&'b [u8]> {
         let part = self.payload.get(..buffer.len() / 3 * 4).unwrap_or(self.payload);
-        let length = URL_SAFE_NO_PAD.decode_slice(part, buffer).ok()?;
-        buffer.get(..length)
+        URL_SAFE_NO_PAD.decode(part, buffer.as_mut_slice().as_out()).ok().map(|decoded| &*decoded)
     }
 
     /// The signature's bytes.
@@ -70,13 +76,13 @@ pub(crate) type Beginning = [u8; 144];
 
 /// Base64url (RFC 4648, section 5) without padding; characters of other alphabets, white space and loose bits at the end
 /// are refused, so that one token has one spelling.
-fn decode(part: &str) -> Result<Vec<u8>, JwtError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed)
+fn decode(part: &[u8]) -> Result<Vec<u8>, JwtError> {
+    URL_SAFE_NO_PAD.decode_to_vec(part).map_err(|_| JwtError::Malformed)
 }
 
-/// One check of the whole text is cheaper than one of every string in it.
-fn decode_text(part: &str) -> Result<String, JwtError> {
-    String::from_utf8(decode(part)?).map_err(|_| JwtError::Malformed)
+/// The text of JSON that was decoded. One check of the whole is cheaper than one of every string in it.
+pub(crate) fn text(json: &[u8]) -> Result<&str, JwtError> {
+    std::str::from_utf8(json).map_err(|_| JwtError::Malformed)
 }
 
 /// What counts in a header.
@@ -149,20 +155,23 @@ impl<'a> Header<'a> {
 /// The headers of tokens that were verified lately. An issuer's tokens have one header per key, so that it need not be
 /// read anew for each; what nobody vouched for does not get in.
 #[derive(Debug, Default)]
-pub(crate) struct KnownHeaders(RwLock<Vec<(Box<str>, Arc<Header<'static>>)>>);
+pub(crate) struct KnownHeaders(RwLock<Vec<KnownHeader>>);
+
+/// As it stands in tokens, and what it says.
+type KnownHeader = (Box<[u8]>, Arc<Header<'static>>);
 
 impl KnownHeaders {
     /// More than this no issuer has in use at once; a look goes through all of them.
     const MOST: usize = 8;
 
     /// The header that this text stands for, if it is known.
-    pub(crate) fn get(&self, part: &str) -> Option<Arc<Header<'static>>> {
+    pub(crate) fn get(&self, part: &[u8]) -> Option<Arc<Header<'static>>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         known.iter().find(|(text, _)| **text == *part).map(|(_, header)| header.clone())
     }
 
     /// Remembers the header of a token that was verified, in place of the oldest.
-    pub(crate) fn insert(&self, part: &str, header: Header<'_>) {
+    pub(crate) fn insert(&self, part: &[u8], header: Header<'_>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if known.iter().any(|(text, _)| **text == *part) {
             return;
@@ -189,7 +198,7 @@ pub(crate) fn reading(error: &serde_json::Error) -> JwtError {
 /// Whether a bearer token has the form of a signed JWT: three parts, of which the first begins like a JSON object.
 /// Verifies nothing; opaque tokens of providers and session tokens are told apart by it.
 pub fn looks_like_jwt(token: &str) -> bool {
-    token.starts_with("ey") && Compact::split(token, usize::MAX).is_ok()
+    token.starts_with("ey") && Compact::split(token.as_bytes(), usize::MAX).is_ok()
 }
 
 #[cfg(test)]
@@ -197,7 +206,7 @@ mod tests {
     use super::*;
 
     fn split(token: &str) -> Result<Compact<'_>, JwtError> {
-        Compact::split(token, 100)
+        Compact::split(token.as_bytes(), 100)
     }
 
     fn header(json: &str) -> Result<Header<'_>, JwtError> {
@@ -206,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_token_has_exactly_three_parts_with_something_in_each() {
-        assert_eq!(split("aa.bb.cc").unwrap().signed, "aa.bb");
+        assert_eq!(split("aa.bb.cc").unwrap().signed, b"aa.bb");
         for bad in ["", ".", "..", "aa", "aa.bb", "aa.bb.", ".bb.cc", "aa..cc", "aa.bb.cc.dd", "aa.bb.cc.dd.ee"] {
             assert!(matches!(split(bad), Err(JwtError::Malformed)), "{bad:?}");
         }
@@ -219,9 +228,27 @@ mod tests {
 
     #[test]
     fn base64url_is_read_strictly() {
-        assert_eq!(decode("_-8").unwrap(), [0xff, 0xef]);
+        assert_eq!(decode(b"_-8").unwrap(), [0xff, 0xef]);
         for bad in ["_-8=", "/+8", "_-8\n", " _-8", "_-9", "A", "é"] {
-            assert!(decode(bad).is_err(), "{bad:?}");
+            assert!(decode(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn base64url_is_read_as_another_reader_reads_it_whatever_the_length_and_whatever_stands_wrong() {
+        use base64::Engine;
+        let other = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        for length in 0..100_u8 {
+            let bytes: Vec<u8> = (0..length).map(|n| n.wrapping_mul(151).wrapping_add(length)).collect();
+            let text = other.encode(&bytes);
+            assert_eq!(decode(text.as_bytes()).unwrap(), bytes);
+            for place in 0..text.len() {
+                for wrong in ["A", "B", "_", "-", "+", "/", "=", ".", " ", "\n", "\0", "\x7f", "é"] {
+                    let mut text = text.clone();
+                    text.replace_range(place..=place, wrong);
+                    assert_eq!(decode(text.as_bytes()).ok(), other.decode(&text).ok(), "{text:?}");
+                }
+            }
         }
     }
 
@@ -271,11 +298,11 @@ mod tests {
     fn known_headers_are_few_and_the_oldest_goes_first() {
         let known = KnownHeaders::default();
         for n in 0..=KnownHeaders::MOST {
-            known.insert(&n.to_string(), header(r#"{"alg":"RS256"}"#).unwrap());
-            known.insert(&n.to_string(), header(r#"{"alg":"RS256"}"#).unwrap());
+            known.insert(n.to_string().as_bytes(), header(r#"{"alg":"RS256"}"#).unwrap());
+            known.insert(n.to_string().as_bytes(), header(r#"{"alg":"RS256"}"#).unwrap());
         }
-        assert!(known.get("0").is_none());
-        assert!((1..=KnownHeaders::MOST).all(|n| known.get(&n.to_string()).is_some()));
+        assert!(known.get(b"0").is_none());
+        assert!((1..=KnownHeaders::MOST).all(|n| known.get(n.to_string().as_bytes()).is_some()));
         assert_eq!(known.0.read().unwrap().len(), KnownHeaders::MOST);
     }
 

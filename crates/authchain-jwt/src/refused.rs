@@ -45,10 +45,10 @@ impl RefusedTokens {
     }
 
     /// What stands for a token under a key.
-    pub(crate) fn fingerprint(key: &PublicKey, token: &str) -> Fingerprint {
+    pub(crate) fn fingerprint(key: &PublicKey, token: &[u8]) -> Fingerprint {
         let mut hash = digest::Context::new(&digest::SHA256);
         hash.update(key.fingerprint());
-        hash.update(token.as_bytes());
+        hash.update(token);
         let mut fingerprint = [0; 32];
         for (to, from) in fingerprint.iter_mut().zip(hash.finish().as_ref()) {
             *to = *from;
@@ -68,12 +68,12 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Timestamp(0)));
         let refused = RefusedTokens::new(16, clock.clone());
         let (a, b) = (PublicKey::ed25519(&[1; 32]).unwrap(), PublicKey::ed25519(&[2; 32]).unwrap());
-        refused.insert(RefusedTokens::fingerprint(&a, "token"));
-        assert!(refused.has(|| RefusedTokens::fingerprint(&a, "token")));
-        assert!(!refused.has(|| RefusedTokens::fingerprint(&b, "token")));
-        assert!(!refused.has(|| RefusedTokens::fingerprint(&a, "tokem")));
+        refused.insert(RefusedTokens::fingerprint(&a, b"token"));
+        assert!(refused.has(|| RefusedTokens::fingerprint(&a, b"token")));
+        assert!(!refused.has(|| RefusedTokens::fingerprint(&b, b"token")));
+        assert!(!refused.has(|| RefusedTokens::fingerprint(&a, b"tokem")));
         clock.advance(BRIEFLY);
-        assert!(!refused.has(|| RefusedTokens::fingerprint(&a, "token")));
+        assert!(!refused.has(|| RefusedTokens::fingerprint(&a, b"token")));
     }
 
     #[test]
@@ -81,7 +81,7 @@ mod tests {
         let refused = RefusedTokens::new(64, Arc::new(ManualClock::new(Timestamp(0))));
         let key = PublicKey::ed25519(&[1; 32]).unwrap();
         for i in 0..10_000 {
-            refused.insert(RefusedTokens::fingerprint(&key, &i.to_string()));
+            refused.insert(RefusedTokens::fingerprint(&key, i.to_string().as_bytes()));
         }
         assert!(refused.until.len() <= 64);
     }

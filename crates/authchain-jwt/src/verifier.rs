@@ -3,7 +3,7 @@
 //! In order: form, header, `iss`, `typ`, `alg`, `aud`, `exp`, `nbf`, `iat`, key. Only what has passed all of them costs a
 //! public-key operation, and only a good signature makes the rest of the claims worth reading.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, cell::LazyCell, fmt, sync::Arc, time::Duration};
 
 use authchain_core::Clock;
 
@@ -11,7 +11,7 @@ use crate::{
     JwksCache, JwtError, KeySet, KeySource, TrustedIssuer, Verified,
     claims::{Registered, claimed_issuer, leading_issuer, plain_expiry},
     jwks::Keys,
-    jws::{Compact, Header, KnownHeaders},
+    jws::{Compact, Header, KnownHeaders, text},
     refused::RefusedTokens,
 };
 
@@ -95,6 +95,16 @@ impl From<JwtError> for Stop<'_> {
     }
 }
 
+impl From<Result<Verified, Stop<'_>>> for Checked {
+    fn from(outcome: Result<Verified, Stop<'_>>) -> Self {
+        match outcome {
+            Ok(verified) => Self::Verified(Box::new(verified)),
+            Err(Stop::Refused(error)) => Self::Refused(error),
+            Err(Stop::Fetch(..)) => Self::NeedsKeys,
+        }
+    }
+}
+
 impl Verifier {
     /// Trusts these issuers, with default options.
     pub fn new(issuers: Vec<TrustedIssuer>, clock: Arc<dyn Clock>) -> Self {
@@ -107,27 +117,40 @@ impl Verifier {
         Self { issuers, clock, options, refused, headers: KnownHeaders::default() }
     }
 
-    /// Whether this token names one of these issuers. Nothing is verified. [`Verifier::check`] answers
-    /// [`JwtError::UnknownIssuer`] for a token that does not, which spares a second look.
-    pub fn trusts(&self, token: &str) -> bool {
+    /// Whether this token names one of these issuers. Nothing is verified.
+    pub fn trusts(&self, token: &(impl AsRef<[u8]> + ?Sized)) -> bool {
         if self.issuers.is_empty() {
             return false;
         }
-        let Ok(compact) = Compact::split(token, self.options.longest) else { return false };
+        Compact::split(token.as_ref(), self.options.longest).is_ok_and(|compact| self.is_named(&compact))
+    }
+
+    fn is_named(&self, compact: &Compact<'_>) -> bool {
         let known = |issuer: &str| self.issuers.iter().any(|trusted| trusted.issuer == issuer);
         if let Some(issuer) = compact.beginning(&mut [0; _]).and_then(leading_issuer) {
             return known(issuer);
         }
-        compact.payload().ok().and_then(|payload| claimed_issuer(&payload)).is_some_and(|issuer| known(&issuer))
+        compact
+            .payload()
+            .ok()
+            .and_then(|payload| claimed_issuer(text(&payload).ok()?))
+            .is_some_and(|issuer| known(&issuer))
     }
 
     /// Checks a token with the keys at hand, without waiting.
-    pub fn check(&self, token: &str) -> Checked {
-        match self.examine(token) {
-            Ok(verified) => Checked::Verified(Box::new(verified)),
-            Err(Stop::Refused(error)) => Checked::Refused(error),
-            Err(Stop::Fetch(..)) => Checked::NeedsKeys,
-        }
+    pub fn check(&self, token: &(impl AsRef<[u8]> + ?Sized)) -> Checked {
+        let token = token.as_ref();
+        Compact::split(token, self.options.longest)
+            .map_err(Stop::from)
+            .and_then(|compact| self.examine(token, &compact))
+            .into()
+    }
+
+    /// [`Verifier::check`] for a token that [`Verifier::trusts`]; nothing for any other.
+    pub fn check_if_trusted(&self, token: &(impl AsRef<[u8]> + ?Sized)) -> Option<Checked> {
+        let token = token.as_ref();
+        let compact = Compact::split(token, self.options.longest).ok()?;
+        self.is_named(&compact).then(|| self.examine(token, &compact).into())
     }
 
     /// Checks a token; fetches the issuer's keys first where they are missing. Everybody who waits for the same keys
@@ -135,16 +158,18 @@ impl Verifier {
     ///
     /// # Errors
     /// Any [`JwtError`]; [`JwtError::KeysUnavailable`] only when there are no keys of the issuer at all.
-    pub async fn verify(&self, token: &str) -> Result<Verified, JwtError> {
+    pub async fn verify(&self, token: &(impl AsRef<[u8]> + ?Sized)) -> Result<Verified, JwtError> {
+        let token = token.as_ref();
         // A second round covers a fetch for an unknown key that ran into one for missing keys.
+        let compact = Compact::split(token, self.options.longest)?;
         for _ in 0..2 {
-            match self.examine(token) {
+            match self.examine(token, &compact) {
                 Ok(verified) => return Ok(verified),
                 Err(Stop::Refused(error)) => return Err(error),
                 Err(Stop::Fetch(cache, round)) => cache.fetch_after(round).await,
             }
         }
-        match self.examine(token) {
+        match self.examine(token, &compact) {
             Ok(verified) => Ok(verified),
             Err(Stop::Refused(error)) => Err(error),
             Err(Stop::Fetch(..)) => Err(JwtError::UnknownKey),
@@ -164,30 +189,30 @@ impl Verifier {
             .fold(0, u64::wrapping_add)
     }
 
-    fn examine(&self, token: &str) -> Result<Verified, Stop<'_>> {
-        let compact = Compact::split(token, self.options.longest)?;
+    fn examine(&self, token: &[u8], compact: &Compact<'_>) -> Result<Verified, Stop<'_>> {
         if let Some(header) = self.headers.get(compact.header) {
-            return self.examine_with(token, &compact, &header);
+            return self.examine_with(token, compact, &header);
         }
-        let text = compact.header()?;
-        let header = Header::read(&text)?;
-        self.refuse_unknown_key(&compact, &header)?;
-        let verified = self.examine_with(token, &compact, &header)?;
+        let decoded = compact.header()?;
+        let header = Header::read(text(&decoded)?)?;
+        self.refuse_unknown_key(compact, &header)?;
+        let verified = self.examine_with(token, compact, &header)?;
         self.headers.insert(compact.header, header);
         Ok(verified)
     }
 
-    fn examine_with(&self, token: &str, compact: &Compact<'_>, header: &Header<'_>) -> Result<Verified, Stop<'_>> {
+    fn examine_with(&self, token: &[u8], compact: &Compact<'_>, header: &Header<'_>) -> Result<Verified, Stop<'_>> {
         let payload = compact.payload()?;
         if plain_expiry(&payload).is_some_and(|expires| expires + self.options.leeway <= self.clock.now()) {
             return Err(JwtError::Expired.into());
         }
-        let claims = Registered::read(&payload)?;
+        let payload = text(&payload)?;
+        let claims = Registered::read(payload)?;
         let issuer = self.issuer_of(header, &claims)?;
         claims.in_time(self.clock.now(), self.options.leeway)?;
         let keys = keys_of(issuer, header.key_id.as_deref())?;
         self.check_signature(token, compact, header, &keys)?;
-        Ok(claims.verified(&payload, issuer)?)
+        Ok(claims.verified(payload, issuer)?)
     }
 
     /// A token of a key that its issuer does not have is refused before its claims are read, where that can be told at once:
@@ -222,7 +247,7 @@ impl Verifier {
 
     fn check_signature(
         &self,
-        token: &str,
+        token: &[u8],
         compact: &Compact<'_>,
         header: &Header<'_>,
         keys: &KeySet,
@@ -235,15 +260,15 @@ impl Verifier {
         }
         let signature = compact.signature()?;
         for key in candidates {
-            let fingerprint = || RefusedTokens::fingerprint(key, token);
-            if self.refused.as_ref().is_some_and(|refused| refused.has(fingerprint)) {
+            let fingerprint = LazyCell::new(|| RefusedTokens::fingerprint(key, token));
+            if self.refused.as_ref().is_some_and(|refused| refused.has(|| *fingerprint)) {
                 continue;
             }
-            if key.verify(compact.signed.as_bytes(), &signature) {
+            if key.verify(compact.signed, &signature) {
                 return Ok(());
             }
             if let Some(refused) = &self.refused {
-                refused.insert(fingerprint());
+                refused.insert(*fingerprint);
             }
         }
         Err(JwtError::BadSignature)

@@ -37,10 +37,7 @@ impl Chain {
         for (index, resolver) in self.0.iter().enumerate() {
             match resolver.look(request) {
                 Look::Known(principal) => return FirstLook::Decided(Ok(known(&**resolver, principal))),
-                Look::Refused(error) => {
-                    let error = request.well_formed().err().unwrap_or(error);
-                    return FirstLook::Decided(Err(refused(&**resolver, error)));
-                }
+                Look::Refused(error) => return FirstLook::Decided(Err(refused(&**resolver, error))),
                 Look::Absent => absent(&**resolver),
                 Look::Ask => {
                     return match request.well_formed() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authchain_core::{AuthError, AuthRequest, Look};
+use authchain_core::{AuthError, AuthRequest, Look, Token};
 use authchain_jwt::{Verified, Verifier};
 
 use crate::dpop::{self, Dpop};
@@ -39,14 +39,14 @@ impl Jwts {
     }
 
     /// The bearer token of a request, where it is meant for these.
-    pub(super) fn bearer<'a>(&self, request: &AuthRequest<'a>) -> Option<&'a str> {
-        let token = request.presented.bearer()?.as_str();
-        self.verifier.trusts(token).then_some(token)
+    pub(super) fn bearer<'a>(&self, request: &AuthRequest<'a>) -> Option<Token<'a>> {
+        let token = request.presented.bearer()?;
+        self.verifier.trusts(&token).then_some(token)
     }
 
     /// A good bearer token. What is bound to a key is refused: without its proof it is a stolen one.
-    pub(super) async fn verify(&self, token: &str) -> Result<Verified, AuthError> {
-        let verified = self.verifier.verify(token).await?;
+    pub(super) async fn verify(&self, token: Token<'_>) -> Result<Verified, AuthError> {
+        let verified = self.verifier.verify(&token).await?;
         dpop::refuse_bound(&verified.claims)?;
         Ok(verified)
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use authchain_core::{AuthError, AuthRequest, Clock, Look, Principal, Resolver, Tier, UserId};
+use authchain_core::{AuthError, AuthRequest, Clock, Look, Principal, Resolver, Tier, Token, UserId};
 use authchain_jwt::{CacheTicket, Checked, Verified, VerifiedCache, Verifier};
 
 use super::jwts::Jwts;
@@ -51,11 +51,11 @@ impl JwtClaims {
         }
     }
 
-    fn admit(&self, before: CacheTicket, token: &str, verified: Verified) -> Result<Arc<Principal>, AuthError> {
+    fn admit(&self, before: CacheTicket, token: Token<'_>, verified: Verified) -> Result<Arc<Principal>, AuthError> {
         // What is bound to a key never gets into the cache: a warm bearer request need not look for that.
         dpop::refuse_bound(&verified.claims)?;
         let principal = Arc::new(principal(verified)?);
-        self.verified.insert_since(before, token, principal.clone(), principal.expires_at);
+        self.verified.insert_since(before, &token, principal.clone(), principal.expires_at);
         Ok(principal)
     }
 }
@@ -72,9 +72,9 @@ impl Resolver for JwtClaims {
         if let Some(principal) = self.verified.get(token) {
             return Look::Known(principal);
         }
-        let Some(token) = self.jwts.bearer(request) else { return Look::Absent };
         let before = self.verified.ticket();
-        match self.jwts.verifier.check(token) {
+        let Some(checked) = self.jwts.verifier.check_if_trusted(&token) else { return Look::Absent };
+        match checked {
             Checked::Verified(verified) => match self.admit(before, token, *verified) {
                 Ok(principal) => Look::Known(principal),
                 Err(error) => Look::Refused(error),

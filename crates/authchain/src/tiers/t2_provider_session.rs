@@ -127,7 +127,7 @@ impl Resolver for ProviderSession {
         let before = self.verified.ticket();
         let principal = Arc::new(self.bearer_of(verified).await?);
         // Not remembered if a grant has ended since: it may have been this one.
-        self.verified.insert_since(before, token, principal.clone(), principal.expires_at);
+        self.verified.insert_since(before, &token, principal.clone(), principal.expires_at);
         self.alive(principal).map(Some)
     }
 }

@@ -20,7 +20,8 @@ impl SessionCache {
 }
 
 fn session_token<'a>(request: &AuthRequest<'a>) -> Option<&'a str> {
-    request.presented.bearer().map(Token::as_str).filter(|token| token.starts_with(TOKEN_PREFIX))
+    let of_a_session = |token: &Token<'_>| token.as_bytes().starts_with(TOKEN_PREFIX.as_bytes());
+    request.presented.bearer().filter(of_a_session).map(Token::as_str)
 }
 
 #[async_trait]

@@ -67,7 +67,9 @@ async fn a_token_that_is_no_text_is_refused_and_reaches_nobody() {
         for token in [b"Bearer good\xff".as_slice(), b"Bearer \xff", b"DPoP \xff\xfe", b"Bearer good\xc3\xa4"] {
             let header = http::HeaderValue::from_bytes(token).unwrap();
             let request = Request::get("/mcp").header("authorization", header).body(()).unwrap();
-            assert_eq!(call(&mut service, request).await.status(), StatusCode::BAD_REQUEST, "{token:?}");
+            let status = call(&mut service, request).await.status();
+            // A tier that looks at it may say so itself.
+            assert!(status == StatusCode::BAD_REQUEST || !waits && status == StatusCode::UNAUTHORIZED, "{token:?}");
         }
     }
 }
