@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     fmt::Display,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -24,30 +25,35 @@ use rmcp::{
 use tower_service::Service;
 use url::Url;
 
-use crate::{
-    step_up::{Lacking, McpFuture},
-    stream,
-};
+use crate::{step_up::Lacking, stream};
 
 /// rmcp's endpoint over streamable HTTP. Cheap to clone, which rmcp's own, with its lists of allowed hosts, is not.
-pub struct McpService<S> {
-    endpoint: Arc<StreamableHttpService<S, LocalSessionManager>>,
+pub struct McpService<S>(Arc<Endpoint<S>>);
+
+struct Endpoint<S> {
+    http: StreamableHttpService<S, LocalSessionManager>,
     /// Tells how long a stream may stay open.
     clock: Arc<dyn Clock>,
 }
 
 impl<S> Clone for McpService<S> {
     fn clone(&self) -> Self {
-        Self { endpoint: self.endpoint.clone(), clock: self.clock.clone() }
+        Self(self.0.clone())
     }
 }
+
+/// The answer to come.
+pub type McpFuture = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+
+/// What rmcp answers with.
+pub(crate) type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 impl<S, B> Service<Request<B>> for McpService<S>
 where
     S: ServerHandler + Send + 'static,
     B: Body<Data: Send + 'static, Error: Display> + Send + 'static,
 {
-    type Response = Response<BoxBody<Bytes, Infallible>>;
+    type Response = Answer;
     type Error = Infallible;
     type Future = McpFuture;
 
@@ -57,13 +63,16 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> McpFuture {
+        let endpoint = self.0.clone();
         let lacking = Lacking::default();
         request.extensions_mut().insert(lacking.clone());
         let presented = request.headers().get(AUTHORIZATION).cloned();
-        let caller = request.extensions().get::<AuthContext>();
-        let life = caller.and_then(|caller| stream::life(caller.principal().expires_at, &*self.clock));
-        let mut inner = (*self.endpoint).clone();
-        McpFuture::new(inner.call(request), lacking, presented, life)
+        let expires_at = request.extensions().get::<AuthContext>().map(|caller| caller.principal().expires_at);
+        Box::pin(async move {
+            let answer = endpoint.http.handle(request).await;
+            let answer = stream::ends_with(answer, expires_at, &*endpoint.clock);
+            Ok(lacking.challenge(&answer, presented.as_ref()).unwrap_or(answer))
+        })
     }
 }
 
@@ -88,8 +97,8 @@ where
             "http://127.0.0.1:*".into(),
         ])
         .enforce_origin_validation();
-    let endpoint = Arc::new(StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config));
-    McpService { endpoint, clock: Arc::new(SystemClock) }
+    let http = StreamableHttpService::new(move || Ok(handler.clone()), Arc::default(), config);
+    McpService(Arc::new(Endpoint { http, clock: Arc::new(SystemClock) }))
 }
 
 /// Runs a whole server: `handler` behind the chain, with the authorization server and its pages, configured by the usual

@@ -16,9 +16,8 @@ mod stream;
 pub use auth::Auth;
 #[cfg(feature = "server")]
 pub use endpoint::serve;
-pub use endpoint::{McpService, service};
+pub use endpoint::{McpFuture, McpService, service};
 pub use error::ToolError;
-pub use step_up::McpFuture;
 
 /// The quick start is compiled as it stands in the README.
 #[cfg(doctest)]

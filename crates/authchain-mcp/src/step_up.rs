@@ -1,19 +1,12 @@
 //! From the tool that lacks a scope back to the HTTP request that it answers: only there can a client be challenged.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::{Arc, OnceLock},
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 use authchain::{AuthContext, core::AuthError};
-use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
-use http_body_util::{BodyExt, combinators::BoxBody};
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http_body_util::BodyExt;
 
-use crate::stream;
+use crate::endpoint::Answer;
 
 /// What the tools of one request lacked. In the request's extensions.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +15,18 @@ pub(crate) struct Lacking(Arc<OnceLock<(AuthContext, AuthError)>>);
 impl Lacking {
     pub(crate) fn report(&self, caller: &AuthContext, error: &AuthError) -> Report {
         Report { to: self.clone(), caller: caller.clone(), error: error.clone() }
+    }
+
+    /// The challenge in place of an answer that is whole: what has begun to stream has its status already. `presented` is
+    /// the header with the request's token.
+    pub(crate) fn challenge(&self, answer: &Answer, presented: Option<&HeaderValue>) -> Option<Answer> {
+        let (caller, error) = self.0.get()?;
+        let is_whole = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/json");
+        if !is_whole || answer.status() != StatusCode::OK {
+            return None;
+        }
+        let token = presented.map(HeaderValue::as_bytes).unwrap_or_default();
+        caller.step_up(error, token).map(|challenge| challenge.map(BodyExt::boxed))
     }
 }
 
@@ -37,46 +42,5 @@ impl Report {
     pub(crate) fn file(self) {
         // The first one is asked for; a next call finds the next.
         let _ = self.to.0.set((self.caller, self.error));
-    }
-}
-
-type Answer = Response<BoxBody<Bytes, Infallible>>;
-
-/// The answer to come, or the challenge in its place.
-pub struct McpFuture {
-    inner: Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>,
-    lacking: Lacking,
-    presented: Option<HeaderValue>,
-    /// How long a stream may stay open.
-    life: Option<Duration>,
-}
-
-impl McpFuture {
-    pub(crate) fn new(
-        inner: Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>,
-        lacking: Lacking,
-        presented: Option<HeaderValue>,
-        life: Option<Duration>,
-    ) -> Self {
-        Self { inner, lacking, presented, life }
-    }
-}
-
-impl Future for McpFuture {
-    type Output = Result<Answer, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = stream::ends_after(ready!(self.inner.as_mut().poll(context))?, self.life);
-        let Some((caller, error)) = self.lacking.0.get() else { return Poll::Ready(Ok(answer)) };
-        // What has begun to stream has its status already.
-        let is_whole = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/json");
-        if !is_whole || answer.status() != StatusCode::OK {
-            return Poll::Ready(Ok(answer));
-        }
-        let token = self.presented.as_ref().map(HeaderValue::as_bytes).unwrap_or_default();
-        Poll::Ready(Ok(match caller.step_up(error, token) {
-            Some(challenge) => challenge.map(BodyExt::boxed),
-            None => answer,
-        }))
     }
 }

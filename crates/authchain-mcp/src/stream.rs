@@ -10,29 +10,29 @@ use std::{
 
 use authchain::core::{Clock, Timestamp};
 use bytes::Bytes;
-use http::{Response, header::CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, combinators::BoxBody};
 use tokio::time::{Sleep, sleep};
 
+use crate::endpoint::Answer;
+
 /// As long as a token is accepted beyond its expiry.
 const GRACE: Duration = Duration::from_secs(60);
 
-type Answer = Response<BoxBody<Bytes, Infallible>>;
-
-/// How long a stream may stay open that is opened now with a credential that expires then; `None` for ever.
-pub(crate) fn life(expires_at: Timestamp, clock: &dyn Clock) -> Option<Duration> {
-    (expires_at != Timestamp::NEVER).then(|| expires_at.since(clock.now()).saturating_add(GRACE))
-}
-
-/// The answer; where it is a stream, it ends after this time.
-pub(crate) fn ends_after(answer: Answer, life: Option<Duration>) -> Answer {
+/// The answer; where it is a stream, it ends with the credential that it was opened with, which expires then.
+pub(crate) fn ends_with(answer: Answer, expires_at: Option<Timestamp>, clock: &dyn Clock) -> Answer {
     let is_stream =
         answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    match life {
-        Some(life) if is_stream => answer.map(|body| Limited { body, end: Some(Box::pin(sleep(life))) }.boxed()),
-        _ => answer,
+    match expires_at.filter(|_| is_stream).and_then(|at| life(at, clock.now())) {
+        Some(life) => answer.map(|body| Limited { body, end: Some(Box::pin(sleep(life))) }.boxed()),
+        None => answer,
     }
+}
+
+/// How long a stream may stay open that is opened now; `None` for ever.
+fn life(expires_at: Timestamp, now: Timestamp) -> Option<Duration> {
+    (expires_at != Timestamp::NEVER).then(|| expires_at.since(now).saturating_add(GRACE))
 }
 
 struct Limited {
@@ -63,6 +63,7 @@ impl Body for Limited {
 #[cfg(test)]
 mod tests {
     use authchain::core::ManualClock;
+    use http::Response;
     use http_body_util::StreamBody;
 
     use super::*;
@@ -74,17 +75,22 @@ mod tests {
         Response::builder().header(CONTENT_TYPE, kind).body(BodyExt::boxed(StreamBody::new(stream))).unwrap()
     }
 
+    fn opened(kind: &'static str, expires_at: Timestamp, now: Timestamp) -> BoxBody<Bytes, Infallible> {
+        ends_with(endless(kind), Some(expires_at), &ManualClock::new(now)).into_body()
+    }
+
     #[tokio::test]
     async fn m4_an_open_stream_ends_cleanly_when_its_token_does_and_loses_nothing_that_was_said() {
-        let stream = ends_after(endless("text/event-stream"), Some(Duration::from_millis(20))).into_body();
-        let said = stream.collect().await.expect("it ends without an error").to_bytes();
+        let body = endless("text/event-stream").into_body();
+        let limited = Limited { body, end: Some(Box::pin(sleep(Duration::from_millis(20)))) };
+        let said = limited.collect().await.expect("it ends without an error").to_bytes();
         assert_eq!(said, "data: x\n\n");
     }
 
     #[tokio::test]
     async fn m4_what_is_no_stream_or_has_no_end_is_left_alone() {
-        for (kind, life) in [("application/json", Some(Duration::ZERO)), ("text/event-stream", None)] {
-            let mut body = ends_after(endless(kind), life).into_body();
+        for (kind, expires_at) in [("application/json", Timestamp(900)), ("text/event-stream", Timestamp::NEVER)] {
+            let mut body = opened(kind, expires_at, Timestamp(1000));
             assert!(body.frame().await.is_some(), "{kind}");
             assert!(futures_util::FutureExt::now_or_never(body.frame()).is_none(), "{kind}: it waits");
         }
@@ -92,9 +98,9 @@ mod tests {
 
     #[test]
     fn m4_a_stream_lives_as_long_as_its_token_is_accepted() {
-        let clock = ManualClock::new(Timestamp(1000));
-        assert_eq!(life(Timestamp(1300), &clock), Some(Duration::from_secs(360)));
-        assert_eq!(life(Timestamp(900), &clock), Some(GRACE));
-        assert_eq!(life(Timestamp::NEVER, &clock), None);
+        let now = Timestamp(1000);
+        assert_eq!(life(Timestamp(1300), now), Some(Duration::from_secs(360)));
+        assert_eq!(life(Timestamp(900), now), Some(GRACE));
+        assert_eq!(life(Timestamp::NEVER, now), None);
     }
 }

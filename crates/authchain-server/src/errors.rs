@@ -58,6 +58,11 @@ impl OAuthError {
         self.status.is_server_error()
     }
 
+    /// The sentence, for a log.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
+    }
+
     /// The sentence.
     pub(crate) fn into_description(self) -> Cow<'static, str> {
         self.description

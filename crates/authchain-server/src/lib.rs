@@ -48,3 +48,4 @@ pub use limits::{InvalidNetwork, LimitOptions, Network};
 pub use options::{AssertionIssuer, DocumentOptions, GrantOptions, Parts, RememberConsent, ScopeWords, ServerOptions};
 pub use paths::Paths;
 pub use server::AuthorizationServer;
+pub use token::{ExchangeAudience, ExchangeClient};

@@ -17,6 +17,8 @@ use crate::{
     clients::{self, RegisteredClient},
     limits::LimitOptions,
     paths::Paths,
+    resource,
+    token::{self, ExchangeAudience},
 };
 
 /// The words for a scope, in a sentence that a person understands; `None` where none are known.
@@ -132,6 +134,8 @@ pub struct GrantOptions {
     pub enterprise: Vec<AssertionIssuer>,
     /// Platforms whose tokens stand for the workloads that clients of the configuration name (RFC 7523, section 2.1).
     pub workloads: Vec<AssertionIssuer>,
+    /// Servers that this one vouches for people to, by token exchange (RFC 8693). Without any it is off.
+    pub exchange: Vec<ExchangeAudience>,
 }
 
 impl Default for GrantOptions {
@@ -142,6 +146,7 @@ impl Default for GrantOptions {
             client_credentials: false,
             enterprise: Vec::new(),
             workloads: Vec::new(),
+            exchange: Vec::new(),
         }
     }
 }
@@ -205,10 +210,7 @@ impl ServerOptions {
 
     /// The audience of our tokens: the resource as configured, without the slash that URL libraries add to a bare host.
     pub fn audience(&self) -> String {
-        match self.resource.path() {
-            "/" => self.resource.as_str().trim_end_matches('/').into(),
-            _ => self.resource.as_str().into(),
-        }
+        resource::written(&self.resource)
     }
 
     /// Refuses what would not be safe or could not work.
@@ -249,6 +251,12 @@ impl ServerOptions {
             let why = "an identity provider without domains could name anybody: say whose people it speaks for";
             return Err(AuthError::Configuration(format!("{}: {why}", issuer.issuer)));
         }
+        let own = self.issuer();
+        if self.grants.enterprise.iter().any(|issuer| issuer.issuer == own) {
+            let why = "this server cannot be an identity provider of its own: it would take what it vouched for itself";
+            return Err(AuthError::Configuration(format!("{own}: {why}")));
+        }
+        token::check_audiences(&self.grants.exchange, &own, &self.registered, self.allow_public_http)?;
         clients::check_configured(&self.registered, &self.editor_schemes)
     }
 }
@@ -316,6 +324,35 @@ mod tests {
         for url in ["https://h.example/?a", "https://h.example/#a", "https://u@h.example/", "ftp://h.example/"] {
             assert!(options(url).check().is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn n19_a_server_does_not_take_what_it_vouched_for_itself() {
+        let with_issuer = |issuer: &str| {
+            let mut options = options("https://h.example/");
+            options.grants.enterprise = vec![AssertionIssuer {
+                issuer: issuer.into(),
+                keys: KeySource::Pinned(authchain::jwt::KeySet::new(Vec::new())),
+                algorithms: Vec::new(),
+                domains: vec!["example.com".into()],
+            }];
+            options.check()
+        };
+        assert!(with_issuer("https://h.example").is_err());
+        assert!(with_issuer("https://idp.example").is_ok());
+    }
+
+    #[test]
+    fn n19_an_exchange_audience_that_nobody_could_ask_for_stops_the_start() {
+        let mut options = options("https://h.example");
+        options.grants.exchange = vec![ExchangeAudience {
+            issuer: "https://files.example".into(),
+            resources: vec!["https://files.example/mcp".parse().unwrap()],
+            scopes: Scopes::from("read"),
+            clients: Vec::new(),
+        }];
+        let refused = options.check().unwrap_err().to_string();
+        assert!(refused.contains("grants.exchange_audiences") && refused.contains("files.example"), "{refused}");
     }
 
     #[test]

@@ -18,6 +18,14 @@ pub(crate) fn names(resource: &Url, asked: &str) -> bool {
         && (resource.query().is_none() || asked.query() == resource.query())
 }
 
+/// An address as an operator wrote it, without the slash that URL libraries add to a bare host.
+pub(crate) fn written(url: &Url) -> String {
+    match url.path() {
+        "/" => url.as_str().trim_end_matches('/').into(),
+        _ => url.as_str().into(),
+    }
+}
+
 fn without_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }

@@ -10,8 +10,9 @@ use tracing::warn;
 
 use super::StartError;
 use crate::{
-    AssertionIssuer, ClientProof, GrantOptions, LimitOptions, RegisteredClient, RememberConsent, Workload,
-    config::{AssertionIssuerSection, Config, ConfigError, RegisteredSection, RememberedFor},
+    AssertionIssuer, ClientProof, ExchangeAudience, ExchangeClient, GrantOptions, LimitOptions, RegisteredClient,
+    RememberConsent, Workload,
+    config::{AssertionIssuerSection, Config, ConfigError, ExchangeAudienceSection, RegisteredSection, RememberedFor},
 };
 
 const REGISTERED: &str = "clients.registered";
@@ -111,7 +112,26 @@ pub(super) fn grants(config: &Config, clock: &Arc<dyn Clock>) -> Result<GrantOpt
         client_credentials: section.client_credentials,
         enterprise: issuers(&section.enterprise_issuers, clock)?,
         workloads: issuers(&section.workload_issuers, clock)?,
+        exchange: section.exchange_audiences.iter().map(|audience| exchange(config, audience)).collect(),
     })
+}
+
+/// A server that this one vouches for people to. Its scopes may be Google's, by the names that they have everywhere in the
+/// configuration, or words of its own.
+fn exchange(config: &Config, section: &ExchangeAudienceSection) -> ExchangeAudience {
+    let registry = config.google.registry();
+    let scopes = section.scopes.iter().map(String::as_str);
+    let scopes = scopes.map(|name| registry.resolve(name).unwrap_or_else(|_| Scopes::from(name)));
+    let clients = section.clients.iter().map(|client| ExchangeClient {
+        id: client.id.clone(),
+        id_there: client.id_there.as_ref().unwrap_or(&client.id).clone(),
+    });
+    ExchangeAudience {
+        issuer: section.issuer.clone(),
+        resources: section.resources.clone(),
+        scopes: scopes.fold(Scopes::none(), |all, scopes| all.union(&scopes)),
+        clients: clients.collect(),
+    }
 }
 
 fn issuers(sections: &[AssertionIssuerSection], clock: &Arc<dyn Clock>) -> Result<Vec<AssertionIssuer>, AuthError> {
@@ -218,7 +238,32 @@ mod tests {
     fn n08_without_configuration_nothing_is_switched_on_that_needs_trust() {
         let (clients, grants, limits) = configured("").unwrap();
         assert!(clients.is_empty() && !grants.client_credentials && !grants.takes_assertions());
+        assert!(grants.exchange.is_empty());
         assert_eq!(limits, LimitOptions::default());
+    }
+
+    #[test]
+    fn n19_the_servers_of_a_fleet_are_read_from_a_file() {
+        let audience = |clients: &str| {
+            configured(&format!(
+                r#"
+                [[grants.exchange_audiences]]
+                issuer = "https://files.example"
+                resources = ["https://files.example/mcp"]
+                scopes = ["drive.readonly", "files:write"]
+                {clients}
+                "#
+            ))
+        };
+        let (_, grants, _) = audience(r#"clients = [{ id = "desk" }, { id = "app", id_there = "app-7" }]"#).unwrap();
+        let read = &grants.exchange[0];
+        assert_eq!(read.scopes, Scopes::from("https://www.googleapis.com/auth/drive.readonly files:write"));
+        let ids: Vec<_> = read.clients.iter().map(|client| (client.id.as_str(), client.id_there.as_str())).collect();
+        assert_eq!(ids, [("desk", "desk"), ("app", "app-7")]);
+        for (clients, word) in [("", "clients"), (r#"clients = [{ id = "desk", there = "x" }]"#, "there")] {
+            let refused = audience(clients).unwrap_err();
+            assert!(refused.contains(word) && refused.contains("grants.exchange_audiences"), "{word}: {refused}");
+        }
     }
 
     #[test]

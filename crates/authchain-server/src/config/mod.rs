@@ -10,8 +10,9 @@ pub use load::{ConfigError, Sources};
 pub(crate) use sections::below;
 pub use sections::{
     AssertionIssuerSection, ChainSection, ClientsSection, CompatSection, Config, ConsentSection, CredentialKind,
-    DevSection, GoogleApisSection, GoogleSection, GrantsSection, IssuerSection, JwtSection, LimitsSection,
-    LocalSection, LogFormat, LogSection, Providers, RefreshSection, RegisteredSection, RememberedFor, ServerSection,
-    ServicesSection, SessionSection, StepUpBy, StorageSection, TlsSection, TokensSection,
+    DevSection, ExchangeAudienceSection, ExchangeClientSection, GoogleApisSection, GoogleSection, GrantsSection,
+    IssuerSection, JwtSection, LimitsSection, LocalSection, LogFormat, LogSection, Providers, RefreshSection,
+    RegisteredSection, RememberedFor, ServerSection, ServicesSection, SessionSection, StepUpBy, StorageSection,
+    TlsSection, TokensSection,
 };
 pub use settings::Setting;

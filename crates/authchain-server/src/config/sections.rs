@@ -216,6 +216,24 @@ pub struct GrantsSection {
     pub dpop: bool,
     pub enterprise_issuers: Vec<AssertionIssuerSection>,
     pub workload_issuers: Vec<AssertionIssuerSection>,
+    pub exchange_audiences: Vec<ExchangeAudienceSection>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeAudienceSection {
+    pub issuer: String,
+    pub resources: Vec<Url>,
+    pub scopes: Vec<String>,
+    pub clients: Vec<ExchangeClientSection>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExchangeClientSection {
+    pub id: ClientId,
+    #[serde(default)]
+    pub id_there: Option<ClientId>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

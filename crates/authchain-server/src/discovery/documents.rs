@@ -101,6 +101,10 @@ fn authorization_server(server: &Shared) -> Value {
         if server.dpop.is_some() {
             fields.insert("dpop_signing_alg_values_supported".into(), json!(signed_with));
         }
+        if token::issues_assertions(server) {
+            // draft-ietf-oauth-identity-chaining, section 3.
+            fields.insert("identity_chaining_requested_token_types_supported".into(), json!([token::ID_JAG]));
+        }
         if !options.grants.enterprise.is_empty() {
             let profiles = json!(["urn:ietf:params:oauth:grant-profile:id-jag"]);
             fields.insert("authorization_grant_profiles_supported".into(), profiles);

@@ -40,9 +40,10 @@ struct AccessClaims<'a> {
     cnf: Option<Confirmation<'a>>,
 }
 
+/// The key that a token is bound to (RFC 9449, section 6.1).
 #[derive(Serialize)]
-struct Confirmation<'a> {
-    jkt: &'a str,
+pub(super) struct Confirmation<'a> {
+    pub(super) jkt: &'a str,
 }
 
 /// OpenID Connect Core 1.0, section 2.
@@ -103,7 +104,7 @@ fn body(server: &Shared, token: String, scopes: &Scopes, key: Option<&str>) -> V
 }
 
 /// A client that proves a key is told the nonce for its next proof (RFC 9449, section 8.2).
-fn finish(server: &Shared, key: Option<&str>, body: &Value) -> Result<Response, OAuthError> {
+pub(super) fn finish(server: &Shared, key: Option<&str>, body: &Value) -> Result<Response, OAuthError> {
     let mut response = json(StatusCode::OK, body);
     if let (Some(_), Some(dpop)) = (key, &server.dpop)
         && let Ok(nonce) = HeaderValue::try_from(dpop.nonce())
@@ -173,7 +174,7 @@ fn sign_access(server: &Shared, claims: &AccessClaims<'_>) -> Result<String, Aut
     sign(server, "at+jwt", claims)
 }
 
-fn sign(server: &Shared, typ: &str, claims: &impl Serialize) -> Result<String, AuthError> {
+pub(super) fn sign(server: &Shared, typ: &str, claims: &impl Serialize) -> Result<String, AuthError> {
     server
         .parts
         .signing

@@ -2,7 +2,8 @@
 //!
 //! Enterprise-managed authorization: an organisation's identity provider says, in an ID-JAG
 //! (draft-ietf-oauth-identity-assertion-authz-grant), that this person may use this resource through this client. The
-//! exchange of an id token for it (RFC 8693) is the identity provider's business; here it is redeemed.
+//! exchange of a person's token for it (RFC 8693) is the identity provider's business (see `exchange`, where that is another
+//! server of ours); here it is redeemed.
 //!
 //! Workload identity: the platform that a program runs on vouches for it; the token that it has from there stands for a
 //! client of the configuration, which then needs no secret.
@@ -34,7 +35,7 @@ use crate::{
 };
 
 /// `typ` of an identity assertion.
-const ID_JAG: &str = "oauth-id-jag+jwt";
+pub(super) const ID_JAG: &str = "oauth-id-jag+jwt";
 /// An identity assertion that is good for longer was not made for one request.
 const LONGEST_LIFE: Duration = Duration::from_secs(60 * 60);
 
@@ -70,6 +71,9 @@ pub(super) async fn enterprise(server: &Shared, asked: &Asked<'_>) -> Result<Res
     }
     if claims.expires_at > server.parts.clock.now() + LONGEST_LIFE {
         return Err(refuse("the assertion lives for more than an hour"));
+    }
+    if !is_proven(claims.claims.get("cnf"), asked.key.as_deref()) {
+        return Err(refuse("the assertion is bound to a key that this request does not prove"));
     }
     let Some(email) = vouched_for(issuers, &claims) else {
         return Err(refuse("the assertion names no address that its issuer may speak for"));
@@ -139,6 +143,13 @@ async fn verify(
         Event::new(What::Assertion).refused(error.reason());
         OAuthError::invalid_grant(error.reason())
     })
+}
+
+/// Whether the request proves the key that an assertion is bound to, if it is bound to one (the draft, "Proof-of-Possession
+/// During ID-JAG Exchange").
+fn is_proven(cnf: Option<&Value>, proven: Option<&str>) -> bool {
+    let Some(cnf) = cnf.filter(|cnf| !cnf.is_null()) else { return true };
+    proven.is_some() && cnf.get("jkt").and_then(Value::as_str) == proven
 }
 
 /// `resource` of an assertion: one address or several, all ours.

@@ -6,6 +6,7 @@ mod alone;
 mod assertions;
 mod codes;
 mod device;
+mod exchange;
 mod refresh;
 
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use axum::{body::Bytes, extract::State, response::Response};
 use http::{HeaderMap, Method, StatusCode};
 
 pub(crate) use codes::issue as issue_code;
+pub use exchange::{ExchangeAudience, ExchangeClient};
+pub(crate) use exchange::{ID_JAG, check as check_audiences};
 pub(crate) use refresh::{Presented as PresentedRefresh, is_good as refresh_is_good, recognise as recognise_refresh};
 
 use crate::{
@@ -34,6 +37,7 @@ pub(crate) mod grant {
     pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
     pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
     pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 }
 
 /// What is asked, and by whom.
@@ -57,7 +61,15 @@ pub(crate) fn grant_types(server: &Shared) -> Vec<&'static str> {
     if server.options.grants.takes_assertions() {
         types.push(grant::JWT_BEARER);
     }
+    if issues_assertions(server) {
+        types.push(grant::TOKEN_EXCHANGE);
+    }
     types
+}
+
+/// Whether tokens are exchanged here: for people who signed in here, and only they have any.
+pub(crate) fn issues_assertions(server: &Shared) -> bool {
+    server.options.sign_in && !server.options.grants.exchange.is_empty()
 }
 
 /// `POST /oauth/token`, with a form as the standard has it, or JSON as some clients send.
@@ -77,7 +89,9 @@ pub(crate) async fn endpoint(
         };
         return Err(OAuthError::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", why));
     }
-    if !resource::all_name(&server.options.resource, params.all("resource")) {
+    // What is exchanged is for a resource of another server.
+    let foreign = grant_type == grant::TOKEN_EXCHANGE;
+    if !foreign && !resource::all_name(&server.options.resource, params.all("resource")) {
         return Err(invalid_target(&server));
     }
     // Before the client proves itself: an assertion would be used up by a request that has to come again with a nonce.
@@ -97,6 +111,7 @@ pub(crate) async fn endpoint(
         "authorization_code" => codes::redeem(&server, &asked).await?,
         "refresh_token" => refresh::refresh(&server, &asked).await?,
         grant::DEVICE_CODE => device::ask(&server, &asked).await?,
+        grant::TOKEN_EXCHANGE => exchange::exchange(&server, &asked).await?,
         grant::CLIENT_CREDENTIALS => alone::client_credentials(&server, &asked)?,
         _ => assertions::enterprise(&server, &asked).await?,
     };

@@ -153,7 +153,7 @@ pub(super) async fn refresh(server: &Shared, asked: &Asked<'_>) -> Result<Respon
 
 /// A grant whose account has to sign in anew at the provider gives no more tokens: the client would only be challenged
 /// again, and some clients would go round in circles.
-async fn still_signed_in(server: &Shared, grant: &Grant) -> Result<Result<(), &'static str>, OAuthError> {
+pub(super) async fn still_signed_in(server: &Shared, grant: &Grant) -> Result<Result<(), &'static str>, OAuthError> {
     let key = authchain::core::CredentialKey::new(grant.provider.clone(), grant.user.clone());
     if server.parts.credentials.needs_sign_in(&key) {
         return Ok(Err("the account has to sign in at the provider again"));

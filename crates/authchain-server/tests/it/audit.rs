@@ -17,10 +17,10 @@ use tracing_subscriber::{
 use crate::world::{World, choice, text};
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -40,7 +40,7 @@ thread_local! {
 }
 
 /// Ends the listening of a test.
-struct Guard;
+pub(crate) struct Guard;
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -62,7 +62,7 @@ impl<'a> MakeWriter<'a> for OfThisThread {
 ///
 /// There is one subscriber for all tests, and it takes part in every event: `tracing` remembers for each place in the code
 /// whether anybody is interested, and what it remembers must not hang on which test came by first.
-fn listen() -> (Log, Guard) {
+pub(crate) fn listen() -> (Log, Guard) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let listening = filter::dynamic_filter_fn(|_, _| LISTENING.with_borrow(Option::is_some));

@@ -179,6 +179,8 @@ async fn n19_an_identity_assertion_that_is_not_right_in_everything_is_refused() 
         ("an unverified address", "invalid_grant", json!({"email_verified": false})),
         ("no address", "invalid_grant", json!({"email": null})),
         ("no id", "invalid_grant", json!({"jti": null})),
+        ("bound to a key that is not proven", "invalid_grant", json!({"cnf": {"jkt": "x"}})),
+        ("bound in a way that is not known here", "invalid_grant", json!({"cnf": {"x5t#S256": "x"}})),
         ("expired", "invalid_grant", json!({"exp": now - 120, "iat": now - 300})),
         ("good for ever", "invalid_grant", json!({"exp": now + 100_000})),
     ] {
