@@ -12,6 +12,9 @@ use crate::{cpu, process::Server};
 
 const CONNECTIONS: usize = 16;
 
+const TURNS: u8 = 6;
+const TURN: Duration = Duration::from_millis(300);
+
 /// Where a request is varied, counted from its end: in the middle of an RS256 signature.
 const VARIED_BEFORE_END: usize = 104;
 
@@ -42,6 +45,24 @@ pub async fn round(server: &Server, requests: &[Vec<u8>], status: u16, time: Dur
 pub async fn round_of_new(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration) -> Result<Round> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     drive(server, requests, status, time, Some(u64::try_from(now.as_micros())?)).await
+}
+
+/// Sends `requests` to servers in turn, a short while each, again and again; each answers 200. The CPU time that each spent
+/// for one, in microseconds. The first turn warms up and does not count.
+///
+/// # Errors
+/// As [`round`].
+pub async fn take_turns<const N: usize>(servers: &[Server; N], requests: &[Vec<u8>]) -> Result<[f64; N]> {
+    let mut costs = [0.0; N];
+    for turn in 0..=TURNS {
+        for (server, cost) in servers.iter().zip(&mut costs) {
+            let spent = round(server, requests, 200, TURN).await?.cpu;
+            if turn > 0 {
+                *cost += spent / f64::from(TURNS) / 1000.0;
+            }
+        }
+    }
+    Ok(costs)
 }
 
 async fn drive(server: &Server, requests: &[Vec<u8>], status: u16, time: Duration, vary: Option<u64>) -> Result<Round> {
