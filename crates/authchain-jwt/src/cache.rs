@@ -14,7 +14,7 @@ use std::{
 };
 
 use authchain_core::{Clock, Timestamp};
-use aws_lc_rs::constant_time::verify_slices_are_equal;
+use constant_time_eq::constant_time_eq;
 use quick_cache::{Equivalent, UnitWeighter, sync::Cache};
 use zeroize::Zeroizing;
 
@@ -133,7 +133,7 @@ struct Presented<'a>(&'a [u8]);
 
 impl Equivalent<Token> for Presented<'_> {
     fn equivalent(&self, token: &Token) -> bool {
-        verify_slices_are_equal(self.0, &token.0).is_ok()
+        constant_time_eq(self.0, &token.0)
     }
 }
 
