@@ -12,10 +12,8 @@ use authchain::{
     AuthContext,
     core::{Clock, SystemClock},
 };
-use bytes::Bytes;
-use http::{Request, Response, header::AUTHORIZATION};
+use http::{Request, header::AUTHORIZATION};
 use http_body::Body;
-use http_body_util::combinators::BoxBody;
 use rmcp::{
     ServerHandler,
     transport::streamable_http_server::{
@@ -25,7 +23,10 @@ use rmcp::{
 use tower_service::Service;
 use url::Url;
 
-use crate::{step_up::Lacking, stream};
+use crate::{
+    step_up::Lacking,
+    stream::{self, Answer},
+};
 
 /// rmcp's endpoint over streamable HTTP. Cheap to clone, which rmcp's own, with its lists of allowed hosts, is not.
 pub struct McpService<S>(Arc<Endpoint<S>>);
@@ -44,9 +45,6 @@ impl<S> Clone for McpService<S> {
 
 /// The answer to come.
 pub type McpFuture = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
-
-/// What rmcp answers with.
-pub(crate) type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 impl<S, B> Service<Request<B>> for McpService<S>
 where

@@ -6,7 +6,7 @@ use authchain::{AuthContext, core::AuthError};
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 
-use crate::endpoint::Answer;
+use crate::stream::Answer;
 
 /// What the tools of one request lacked. In the request's extensions.
 #[derive(Clone, Debug, Default)]

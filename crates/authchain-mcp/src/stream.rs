@@ -10,12 +10,13 @@ use std::{
 
 use authchain::core::{Clock, Timestamp};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::{Response, header::CONTENT_TYPE};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, combinators::BoxBody};
 use tokio::time::{Sleep, sleep};
 
-use crate::endpoint::Answer;
+/// What rmcp answers with.
+pub(crate) type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// As long as a token is accepted beyond its expiry.
 const GRACE: Duration = Duration::from_secs(60);
@@ -63,7 +64,6 @@ impl Body for Limited {
 #[cfg(test)]
 mod tests {
     use authchain::core::ManualClock;
-    use http::Response;
     use http_body_util::StreamBody;
 
     use super::*;
