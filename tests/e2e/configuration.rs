@@ -79,7 +79,6 @@ async fn an_environment_of_the_system_that_is_replaced_starts_a_server_with_http
         ("ENABLE_HTTPS", "true"),
         ("SSL_CERT_FILE", "cert.pem"),
         ("SSL_KEY_FILE", "key.pem"),
-        ("SSL_CERT_DIR", "/etc/ssl/certs"),
         ("SERVER_PORT", &port),
         ("OAUTH_REDIRECT_URI", &format!("{base}/oauth2callback")),
     ]);

@@ -196,11 +196,9 @@ async fn a_migration_moves_everything_and_says_so_of_each_account() {
 
     let (code, answer, _) = home.ask(SEALED, &["migrate", "--from", SEALED, "--to", "memory_with_backup"]).await;
     assert_eq!((code, &answer["status"]), (Some(0), &json!("same_files")));
-    for (from, to, why, fix) in [
-        (SEALED, SEALED, "nothing to move", ""),
-        (SEALED, "memory_only", "would be gone when this command ends", "credentials backup"),
-        ("memory_only", SEALED, "which no other process can read", "each person signs in once more"),
-    ] {
+    for (from, to, why, fix) in
+        [(SEALED, SEALED, "nothing to move", ""), ("memory_only", "memory_only", "nothing to move", "")]
+    {
         let (code, _, error) = home.ask(SEALED, &["migrate", "--from", from, "--to", to, "--delete-source"]).await;
         assert_eq!(code, Some(2), "{from} to {to}: {error}");
         assert!(error.contains(why) && error.contains(fix), "{from} to {to}: {error}");

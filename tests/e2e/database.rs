@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::server::Server;
-use crate::program::{authchain, run};
+use crate::{
+    fleet::nobody_notices,
+    memory::it_goes_away_and_comes_back,
+    program::{authchain, run},
+};
 
 /// The modes that have records which a command can reach.
 const MODES: [&str; 4] = ["file_plaintext", "file_encrypted", "memory_with_backup", "postgres"];
@@ -73,6 +77,13 @@ async fn credentials_are_moved_between_every_two_modes() {
 }
 
 #[tokio::test]
+async fn what_a_server_has_in_memory_is_moved_to_a_database_and_back_and_its_owner_is_served() {
+    let server = Server::shared();
+    let url = server.url().await;
+    it_goes_away_and_comes_back("postgres", &[("AUTHCHAIN__STORAGE__URL", url.expose())]).await;
+}
+
+#[tokio::test]
 async fn the_commands_work_on_a_database_as_on_a_folder() {
     let server = Server::shared();
     let (home, url) = (home(), server.url().await);
@@ -127,4 +138,11 @@ async fn a_database_that_cannot_be_reached_ends_a_command_with_6_and_says_which_
     assert_eq!(code, Some(6), "{said}");
     let message = said["error"]["message"].as_str().unwrap();
     assert!(message.contains("127.0.0.1") && message.to_lowercase().contains("refused"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_on_one_database_are_killed_and_started_again_and_nobody_is_signed_out() {
+    let server = Server::shared();
+    let url = server.url().await;
+    nobody_notices(&[("AUTHCHAIN__STORAGE__MODE", "postgres"), ("AUTHCHAIN__STORAGE__URL", url.expose())]).await;
 }

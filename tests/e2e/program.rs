@@ -188,6 +188,12 @@ impl Server {
         self.restart().await;
     }
 
+    /// Presses Ctrl-C and waits for the end, and gives back what it is over.
+    pub(crate) async fn interrupt(mut self) -> (ExitStatus, TempDir) {
+        let (status, _) = self.program.take().unwrap().interrupt().await;
+        (status, self.home)
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.home.path().join("data")
     }

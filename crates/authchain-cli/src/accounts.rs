@@ -5,7 +5,10 @@ use authchain::{
     core::{Email, ProviderId, UserId},
     provider::Revocation,
 };
-use authchain_server::{App, config::Sources};
+use authchain_server::{
+    App,
+    config::{RefreshSection, Sources},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,7 +24,7 @@ pub(crate) async fn run(mut sources: Sources, command: Accounts, output: &Output
     }
     let config = sources.load()?;
     crate::logging::start(&config.log);
-    let local_user = config.local.user.clone();
+    let (local_user, refresh) = (config.local.user.clone(), config.refresh.clone());
     let app = App::new(config).await?;
     match &command {
         Accounts::List(common) => list(&app, common, output).await,
@@ -45,7 +48,7 @@ pub(crate) async fn run(mut sources: Sources, command: Accounts, output: &Output
         }
         Accounts::Unlink { account, common } => {
             let owner = owner(&app, common, local_user).await?;
-            unlink(&app, &owner, &named(account), output).await
+            unlink(&app, &owner, &named(account), &refresh, output).await
         }
         Accounts::Validate(common) => {
             let owner = owner(&app, common, local_user).await?;
@@ -112,7 +115,13 @@ fn state(status: SetUp) -> &'static str {
     }
 }
 
-async fn unlink(app: &App, owner: &Account, account: &Account, output: &Output) -> Result<(), Failure> {
+async fn unlink(
+    app: &App,
+    owner: &Account,
+    account: &Account,
+    refresh: &RefreshSection,
+    output: &Output,
+) -> Result<(), Failure> {
     let unlinked = app.parts().accounts.unlink(owner, account).await?;
     let (user, owner) = (&account.user, &owner.user);
     match unlinked {
@@ -135,6 +144,7 @@ async fn unlink(app: &App, owner: &Account, account: &Account, output: &Output) 
                     "{user} is no longer linked to {owner}, and its credential is deleted. At the provider: {words}."
                 ),
             );
+            output.say_when_servers_notice(refresh);
             if ended {
                 return Ok(());
             }

@@ -1,8 +1,9 @@
 //! Why a command did not do what it was asked to: a code, a sentence, what to do, and the exit code.
 
-use std::{error::Error, fmt::Display};
+use std::fmt::Display;
 
 use authchain::core::{AuthError, ErrorCode, StoreError};
+pub(crate) use authchain_server::control::with_causes;
 use authchain_server::{StartError, config::ConfigError};
 
 /// A command that failed.
@@ -50,22 +51,6 @@ impl From<AuthError> for Failure {
     fn from(error: AuthError) -> Self {
         Self::of(error.code(), with_causes(&error))
     }
-}
-
-/// What went wrong and why, in one line: at a terminal there is no log to look into.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(why) = cause {
-        let why_in_words = why.to_string();
-        // Some repeat their cause in their own words.
-        if !said.contains(&why_in_words) {
-            said.push_str(": ");
-            said.push_str(&why_in_words);
-        }
-        cause = why.source();
-    }
-    said
 }
 
 impl From<StoreError> for Failure {

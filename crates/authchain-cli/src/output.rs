@@ -7,6 +7,7 @@ use std::{
     process::ExitCode,
 };
 
+use authchain_server::config::RefreshSection;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -46,6 +47,14 @@ impl Output {
         if !self.json {
             eprintln!("{text}");
         }
+    }
+
+    /// For whoever deleted or replaced a credential: how long servers that run may go on using what they hold of it.
+    pub(crate) fn say_when_servers_notice(self, refresh: &RefreshSection) {
+        let within = humantime::format_duration(refresh.look_again);
+        self.say(format!(
+            "Servers that run notice within {within} (refresh.look_again) and use until then what they have in memory."
+        ));
     }
 
     /// What went wrong, and the exit code.

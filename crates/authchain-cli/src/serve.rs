@@ -17,7 +17,7 @@ pub(crate) async fn run(mut sources: Sources, args: Serve) -> Result<(), Failure
     }
     let config = sources.load()?;
     logging::start(&config.log);
-    let app = App::new(config).await?;
+    let app = App::new(config).await?.controlled();
     let mcp = authchain_mcp::service(Workspace::new(), app.public_url());
     app.serve(mcp).await?;
     Ok(())

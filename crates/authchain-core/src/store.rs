@@ -130,6 +130,16 @@ pub trait CredentialStore: Send + Sync {
     /// `Ok(None)` for a record that is there and cannot be read.
     async fn get(&self, key: &CredentialKey) -> Result<Option<Versioned<Credential>>, StoreError>;
 
+    /// As [`CredentialStore::get`], past what this process remembers: a store that answers from its own memory looks where
+    /// other processes may have written or deleted. While it cannot look there, it answers from memory. The other stores
+    /// need not write this.
+    ///
+    /// # Errors
+    /// As [`CredentialStore::get`].
+    async fn get_newest(&self, key: &CredentialKey) -> Result<Option<Versioned<Credential>>, StoreError> {
+        self.get(key).await
+    }
+
     /// Writes only if the stored version is what the caller saw, so that two writers never lose one another's update.
     ///
     /// # Errors

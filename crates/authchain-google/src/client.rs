@@ -1,14 +1,15 @@
-//! The one HTTP client that all hubs share: rustls on aws-lc, the machine's root certificates, HTTP/2 where offered.
+//! The one HTTP client that all hubs share: the root certificates that the configuration names, HTTP/2 where offered.
 
 use std::time::Duration;
 
 use authchain_core::AuthError;
+use authchain_trust::client_config;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls::RootCertStore;
 
 use crate::Endpoints;
 
@@ -25,26 +26,17 @@ pub(crate) fn connector(endpoints: &Endpoints) -> Result<Connector, AuthError> {
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(Duration::from_secs(10)));
     tcp.set_nodelay(true);
-    let provider = aws_lc_rs::default_provider();
-    if endpoints.is_plain() {
-        // The stand-in: no certificate is ever looked at, so none are loaded, and none can be trusted by accident.
-        let config = ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| AuthError::Configuration(format!("TLS cannot be set up: {error}")))?
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
-        return Ok(HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp));
+    let plain = endpoints.is_plain();
+    // The stand-in: no certificate is ever looked at, so none are loaded, and none can be trusted by accident.
+    let roots = if plain { RootCertStore::empty() } else { endpoints.trust.roots() };
+    if roots.is_empty() && !plain {
+        return Err(AuthError::Configuration("no root certificates (install ca-certificates)".into()));
     }
-    Ok(HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(provider)
-        .map_err(|error| AuthError::Configuration(format!("no root certificates (install ca-certificates): {error}")))?
-        .https_only()
-        .enable_all_versions()
-        .wrap_connector(tcp))
+    let config =
+        client_config(roots).map_err(|error| AuthError::Configuration(format!("TLS cannot be set up: {error}")))?;
+    let connector = HttpsConnectorBuilder::new().with_tls_config(config);
+    let connector = if plain { connector.https_or_http() } else { connector.https_only() };
+    Ok(connector.enable_all_versions().wrap_connector(tcp))
 }
 
 /// A client with its own pool of connections. A dead HTTP/2 connection is noticed within half a minute.

@@ -1,6 +1,7 @@
 //! Where Google's APIs are: at Google, or all under one base address (the stand-in of the test kit).
 
 use authchain_core::AuthError;
+use authchain_trust::Trust;
 use url::{Host, Url};
 
 /// Where the APIs are. The default is Google.
@@ -9,6 +10,8 @@ pub struct Endpoints {
     /// `None` is Google itself. `Some` puts every API under this base: the host of an API's address is replaced and its
     /// path is appended, so that Drive is at `{base}/drive/v3/` and Gmail at `{base}/gmail/v1/`.
     pub base: Option<Url>,
+    /// Whose certificates are good there.
+    pub trust: Trust,
 }
 
 impl Endpoints {
@@ -19,7 +22,7 @@ impl Endpoints {
 
     /// Every API under `base`.
     pub fn under(base: Url) -> Self {
-        Self { base: Some(base) }
+        Self { base: Some(base), trust: Trust::default() }
     }
 
     /// The address to use for an address of Google's: itself, or its path under the base. What is not a URL stays as it is.

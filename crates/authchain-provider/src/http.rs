@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use authchain_core::{AuthError, Cause, Clock, Timestamp};
-use reqwest::{RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
+use authchain_trust::Trust;
+use reqwest::{Certificate, ClientBuilder, RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
 
 /// No answer of a token endpoint is near this size; what is longer is no answer.
 const LARGEST_BODY: usize = 256 * 1024;
@@ -17,7 +18,15 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// # Errors
 /// [`AuthError::Configuration`] when the TLS set-up of this machine cannot be used.
 pub fn http_client() -> Result<reqwest::Client, AuthError> {
-    reqwest::Client::builder()
+    http_client_trusting(&Trust::default())
+}
+
+/// As [`http_client`], where the configuration says whose certificates to trust.
+///
+/// # Errors
+/// As [`http_client`].
+pub fn http_client_trusting(trust: &Trust) -> Result<reqwest::Client, AuthError> {
+    trusting(reqwest::Client::builder(), trust)
         .user_agent(concat!("authchain/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
@@ -25,6 +34,12 @@ pub fn http_client() -> Result<reqwest::Client, AuthError> {
         .timeout(Duration::from_secs(15))
         .build()
         .map_err(|error| AuthError::Configuration(format!("the HTTP client cannot be built: {error}")))
+}
+
+/// A client of one's own that trusts the same certificates as all others.
+pub fn trusting(client: ClientBuilder, trust: &Trust) -> ClientBuilder {
+    let Some(certificates) = trust.certificates() else { return client };
+    client.tls_certs_only(certificates.iter().filter_map(|certificate| Certificate::from_der(certificate).ok()))
 }
 
 /// Why there is no answer.

@@ -42,7 +42,7 @@ pub use authorize::AuthorizationRequest;
 pub use client::{ProviderClient, SignedIn};
 pub use discovery::DiscoveryError;
 pub use event::CredentialEvent;
-pub use http::http_client;
+pub use http::{http_client, http_client_trusting, trusting};
 pub use manager::{CredentialManager, RefreshOptions};
 pub use pkce::{Pkce, PkceChallenge, random_token};
 pub use provider::{ClientAuth, ExclusiveGroup, Provider};

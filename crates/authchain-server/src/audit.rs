@@ -3,7 +3,7 @@
 //! Events are `tracing` events of the target `authchain::audit` at level INFO; a subscriber puts them where an operator
 //! wants them. No event carries a token, a code, a secret or a full client id.
 
-use crate::{clients::Client, keys};
+use crate::{clients::Client, control::Carried, keys};
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +137,22 @@ impl<'a> Event<'a> {
             reference = self.reference,
         );
     }
+}
+
+/// Somebody on this machine had credentials moved into or out of the server's memory. The uid is the operating system's word.
+pub(crate) fn migrated(uid: u32, carried: &Carried) {
+    let Carried { from, to, credentials, arrived, removed } = carried;
+    tracing::info!(
+        target: "authchain::audit",
+        what = "credentials_migrated",
+        uid,
+        from,
+        to,
+        credentials,
+        arrived,
+        removed,
+        outcome = "allowed",
+    );
 }
 
 /// A client id shortened to what a person can compare: the ids themselves are long.

@@ -15,6 +15,7 @@ mod authorize;
 mod browser;
 mod clients;
 pub mod config;
+pub mod control;
 mod device;
 mod discovery;
 mod errors;

@@ -10,6 +10,7 @@ use authchain::{
     provider::{CredentialManager, ProviderClient},
     sessions::Sessions,
     store::seal::Keyring,
+    trust::Trust,
 };
 use url::{Host, Url};
 
@@ -79,6 +80,8 @@ pub struct ServerOptions {
     pub limits: LimitOptions,
     /// Lets the issuer be plain http on a host that is not loopback. For test networks only.
     pub allow_public_http: bool,
+    /// Whose certificates are good where documents and keys of clients are fetched.
+    pub trust: Trust,
 }
 
 /// Whether a person who allowed a client something is asked again. Whatever is chosen, only requests that the person's own
@@ -200,6 +203,7 @@ impl ServerOptions {
             dpop: true,
             limits: LimitOptions::default(),
             allow_public_http: false,
+            trust: Trust::default(),
         }
     }
 

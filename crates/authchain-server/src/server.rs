@@ -102,7 +102,8 @@ impl AuthorizationServer {
         let urls = Urls { issuer: options.issuer(), resource: options.audience(), base };
         let cookies = Cookies::new(options.public_url.scheme() == "https", options.transaction_life);
         let own_tokens = revoke::own_tokens(&parts, &options, &urls);
-        let outbound = Arc::new(Outbound::new(options.documents.allow_loopback, Arc::clone(&parts.clock))?);
+        let outbound = Outbound::new(options.documents.allow_loopback, &options.trust, Arc::clone(&parts.clock))?;
+        let outbound = Arc::new(outbound);
         let documents = Documents::new(Arc::clone(&outbound), options.clone(), Arc::clone(&parts.clock));
         let published_keys = PublishedKeys::new(outbound, Arc::clone(&parts.clock));
         let dpop = options.dpop.then(|| {

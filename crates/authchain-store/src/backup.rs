@@ -6,7 +6,10 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -18,12 +21,14 @@ use crate::{file::FileStore, record::FileForm, seal::Keyring};
 
 /// Credentials in memory, with a sealed file behind each.
 ///
-/// Another process that writes in the folder is noticed when a write meets its version, and when a key is asked for that
-/// is not in memory; until then reads show what was here.
+/// Another process that writes in the folder is noticed when a write meets its version, when a key is asked for that is not
+/// in memory, and by [`CredentialStore::get_newest`]; until then reads show what was here.
 #[derive(Debug)]
 pub struct BackupStore {
     files: FileStore,
     memory: Memory,
+    /// Whether the last look at the files failed, so that it is said once.
+    blind: AtomicBool,
 }
 
 type Memory = Arc<RwLock<HashMap<CredentialKey, Versioned<Credential>>>>;
@@ -67,7 +72,7 @@ impl BackupStore {
             }
         }
         *memory.write().unwrap_or_else(PoisonError::into_inner) = loaded;
-        Ok(Self { files, memory })
+        Ok(Self { files, memory, blind: AtomicBool::new(false) })
     }
 
     /// The files behind the memory.
@@ -88,6 +93,32 @@ impl CredentialStore for BackupStore {
             // Not there, or broken, or written by another process since; the file says which.
             None => self.files.get(key).await,
         }
+    }
+
+    async fn get_newest(&self, key: &CredentialKey) -> Result<Option<Versioned<Credential>>, StoreError> {
+        let Some(remembered) = self.remembered(key) else { return self.files.get(key).await };
+        let stored = match self.files.get(key).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                if !self.blind.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%key, %error, "the backup cannot be read; memory is gone on with");
+                }
+                return Ok(Some(remembered));
+            }
+        };
+        if self.blind.swap(false, Ordering::Relaxed) {
+            tracing::info!("the backup can be read again");
+        }
+        let version = |stored: &Versioned<Credential>| stored.version;
+        if stored.as_ref().map(version) != Some(remembered.version) {
+            // Forgotten and not replaced: a write of our own may have come in between, and only the writing thread knows
+            // the order. Until it writes, the file is read.
+            let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+            if memory.get(key).map(version) == Some(remembered.version) {
+                memory.remove(key);
+            }
+        }
+        Ok(stored)
     }
 
     async fn put(&self, key: &CredentialKey, credential: &Credential, expect: Expect) -> Result<Version, StoreError> {

@@ -2,6 +2,7 @@
 //! Migration, import and restoring from a backup all go through here.
 
 use authchain_core::{Cause, Credential, CredentialKey, CredentialStore, Expect, StoreError, Versioned};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// How often a credential is tried again that another writer changes at the same moment.
@@ -18,7 +19,8 @@ pub enum Collision {
 }
 
 /// How a credential came to be in the store. Whichever it is, the store has been read and holds it now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Arrival {
     /// It was not there and was written.
     Written,

@@ -12,6 +12,7 @@ pub use authchain_google as google;
 pub use authchain_jwt as jwt;
 pub use authchain_provider as provider;
 pub use authchain_store as store;
+pub use authchain_trust as trust;
 
 pub mod accounts;
 mod body;

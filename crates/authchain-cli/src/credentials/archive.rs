@@ -111,6 +111,9 @@ pub(super) async fn restore(config: &Config, file: &Path, options: Writing, outp
         progress.at(results.len());
     }
     results.sort_by(|a, b| a.0.cmp(&b.0));
+    if options.replace && !options.dry_run {
+        output.say_when_servers_notice(&config.refresh);
+    }
     answer(&about, &results, &place.to_string(), options, output)
 }
 

@@ -1,13 +1,13 @@
 //! What can be typed after `authchain credentials`.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use authchain::{
     core::{CredentialKey, Email, InvalidId, ProviderId, TokenGroup, UserId},
     store::{StorageMode, transfer::Collision},
 };
 
-use super::place::IfMissing;
+use authchain_server::control::IfMissing;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Credentials {
@@ -50,7 +50,8 @@ pub(crate) enum Credentials {
     /// Moves every credential from one storage mode to another; stopped anywhere, run again, it finishes
     #[command(
         after_help = "Examples:\n  authchain credentials migrate --from file_plaintext --to file_encrypted --dry-run\n  \
-                      authchain credentials migrate --from file_plaintext --to file_encrypted --delete-source"
+                      authchain credentials migrate --from file_plaintext --to file_encrypted --delete-source\n  \
+                      authchain credentials migrate --from memory_only --to file_encrypted   (the running server does it)"
     )]
     Migrate(Migrate),
     /// Takes credentials of other programs into the store
@@ -153,7 +154,8 @@ fn account(text: &str) -> Result<UserId, InvalidId> {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Migrate {
-    /// Where the credentials are: file_plaintext, file_encrypted, memory_with_backup, ...
+    /// Where the credentials are: file_plaintext, file_encrypted, memory_with_backup, postgres, or memory_only: in the server
+    /// that runs
     #[arg(long, value_name = "MODE")]
     pub(crate) from: StorageMode,
     /// Where they are to be
@@ -165,6 +167,12 @@ pub(crate) struct Migrate {
     /// Removes them where they are, once all of them are verified where they should be
     #[arg(long)]
     pub(crate) delete_source: bool,
+    /// The host that the server with memory_only listens on, if `serve` was given another than the configured one
+    #[arg(long)]
+    pub(crate) host: Option<IpAddr>,
+    /// Its port
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
     #[command(flatten)]
     pub(crate) writing: Writing,
     #[command(flatten)]

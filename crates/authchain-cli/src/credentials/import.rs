@@ -37,7 +37,7 @@ pub(super) async fn run(config: &Config, args: &Import, output: &Output) -> Resu
     let (looked_for, known) = (paths.clone(), means.clone());
     let mut findings = place::blocking(move || import::look(&looked_for, &known)).await?;
     if args.gateway {
-        findings.extend(elsewhere::in_gateway(&means).await?);
+        findings.extend(elsewhere::in_gateway(&means, &config.trust).await?);
     }
     whose::settle(config, args, &mut findings).await;
     say_findings(&findings, output);
@@ -58,6 +58,9 @@ pub(super) async fn run(config: &Config, args: &Import, output: &Output) -> Resu
         });
     }
     answer(&findings, &results, &place, args, output);
+    if args.writing.replace && !args.writing.dry_run {
+        output.say_when_servers_notice(&config.refresh);
+    }
     verdict(&findings, &results)
 }
 

@@ -21,6 +21,14 @@ pub(crate) async fn run(mut sources: Sources, command: Credentials, output: &Out
     if let Some(data) = &command.common().data {
         sources = sources.set("storage.directory", data.display(), "--data");
     }
+    if let Credentials::Migrate(args) = &command {
+        if let Some(host) = args.host {
+            sources = sources.set("server.host", host, "--host");
+        }
+        if let Some(port) = args.port {
+            sources = sources.set("server.port", port, "--port");
+        }
+    }
     let config = sources.load()?;
     match command {
         Credentials::List(_) => list::list(&config, output).await,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use authchain::{
     core::{Clock, CredentialKey, OAuthClient, ScopeRules, SystemClock},
-    provider::{CredentialManager, Provider, ProviderClient, RefreshOptions, Revocation, http_client},
+    provider::{CredentialManager, Provider, ProviderClient, RefreshOptions, Revocation, http_client_trusting},
 };
 use authchain_server::{config::Config, google_client};
 use serde_json::json;
@@ -63,9 +63,7 @@ pub(super) async fn delete(config: &Config, which: &Which, yes: bool, output: &O
     answer.insert("deleted".into(), json!(deleted));
     answer.insert("ended_at_provider".into(), json!(false));
     output.answer(&answer.into(), format!("{key}: deleted here. To end the grant as well, `revoke` does both."));
-    output.say(
-        "A server that runs may hold an access token of it for an hour at most; start it again to end that at once.",
-    );
+    output.say_when_servers_notice(&config.refresh);
     Ok(())
 }
 
@@ -87,5 +85,5 @@ pub(super) fn provider(
         Some(base) => Provider::google_at(base, client),
         None => Provider::google(client),
     };
-    Ok(ProviderClient::new(provider, http_client()?, Arc::new(SystemClock)))
+    Ok(ProviderClient::new(provider, http_client_trusting(&config.trust)?, Arc::new(SystemClock)))
 }

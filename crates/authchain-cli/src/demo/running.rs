@@ -54,7 +54,7 @@ impl Running {
     }
 
     async fn serve(&mut self, listener: TcpListener) -> Result<(), Failure> {
-        let app = App::with_clock(self.config.clone(), self.clock.clone()).await?;
+        let app = App::with_clock(self.config.clone(), self.clock.clone()).await?.controlled();
         let mcp = authchain_mcp::service(Workspace::new(), app.public_url());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(app.serve_on(listener, mcp, async move { drop(stopped.await) }));

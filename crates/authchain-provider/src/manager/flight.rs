@@ -5,13 +5,14 @@
 use std::{sync::Arc, time::Duration};
 
 use authchain_core::{
-    AccessToken, AuthError, Cause, Credential, CredentialKey, CredentialStatus, Expect, Secret, SignIn, StoreError,
-    Timestamp,
+    AccessToken, AuthError, Cause, Credential, CredentialKey, CredentialStatus, Expect, Scopes, Secret, SignIn,
+    StoreError, Timestamp, Version,
 };
 use tokio::sync::watch;
 
 use super::{
     CredentialManager, Upstream,
+    look::Blind,
     memory::{Begun, Entry, Failed, Held, Landed, Outcome, Refused, Ticket, Unsaved},
     record::Record,
     saving::Saved,
@@ -30,6 +31,8 @@ pub(super) enum Aim {
     Serve,
     /// A newer token than the one that ends then, although that one still serves.
     Renew { beyond: Timestamp },
+    /// Whether the token that still serves goes with what is stored.
+    Look,
 }
 
 /// What a flight brought, and what of it is remembered.
@@ -138,6 +141,10 @@ impl CredentialManager {
                 }
             }
             outcome.send_replace(Some(Landed { result, superseded: !landed }));
+            if matches!(aim, Aim::Look) {
+                // As whoever asks does: near its end a token that was only looked at is renewed.
+                manager.cached(&key, &Scopes::none());
+            }
         });
     }
 
@@ -145,13 +152,29 @@ impl CredentialManager {
         let Some(upstream) = self.upstreams.get(&key.provider) else {
             return fails(AuthError::Configuration(format!("no provider is named {}", key.provider)));
         };
+        if let (Aim::Look, Some(token)) = (aim, self.looked_already(key)) {
+            return as_before(token);
+        }
         // Another process may have been here: what is stored comes first.
-        let mut record = match self.load(key).await {
+        let mut read_at = self.clock.now();
+        let read = match aim {
+            Aim::Serve => self.load(key).await,
+            Aim::Renew { .. } | Aim::Look => match self.look(key).await {
+                Ok(stored) => Ok(stored),
+                Err(Blind::Serves(token)) => return as_before(token),
+                Err(Blind::Failed(error)) => Err(error),
+            },
+        };
+        let mut record = match read {
             Ok(Some(record)) => record,
-            Ok(None) => return gone(key, false),
+            Ok(None) => return gone(key, !matches!(aim, Aim::Serve)),
             Err(error) => return fails(error),
         };
-        let mut taken_over = matches!(aim, Aim::Renew { .. });
+        let same = self.memory.saw(key, record.version, read_at);
+        if let (Aim::Look, Some(token)) = (aim, same.filter(|held| read_at < held.stale_at).map(|held| held.token)) {
+            return as_before(token);
+        }
+        let mut taken_over = !matches!(aim, Aim::Serve);
         for _ in 0..ROUNDS {
             let now = self.clock.now();
             if let CredentialStatus::NeedsSignIn { reason, .. } = &record.credential.status {
@@ -163,7 +186,7 @@ impl CredentialManager {
                 return self.refuse(key, &record, refused.why);
             }
             if self.serves(key, &record.credential, aim, now)
-                && let Some(held) = self.hold(&record.credential, now, false)
+                && let Some(held) = self.hold(&record.credential, record.version, read_at, false)
             {
                 let event = taken_over.then(|| CredentialEvent::Refreshed { key: key.clone() });
                 return Flown { result: Ok(held.token.clone()), change: Change::Hold(held), event };
@@ -172,9 +195,10 @@ impl CredentialManager {
                 return self.refuse(key, &record, SignIn::NoRefreshToken);
             }
             if let Some(error) = upstream.outage.answer(now) {
-                return self.give_up(key, &record, error);
+                return self.give_up(key, &record, read_at, error);
             }
             let asked = upstream.client.refresh(&record.credential).await;
+            let answered_at = self.clock.now();
             let error = match asked {
                 Ok(fresh) => {
                     upstream.outage.answered();
@@ -191,8 +215,9 @@ impl CredentialManager {
                         },
                         Ok(Winner::Gone) => return gone(key, true),
                         // Whether somebody was first cannot be seen, so nothing is decided.
-                        Err(error) => return self.give_up(key, &record, error.into()),
+                        Err(error) => return self.give_up(key, &record, read_at, error.into()),
                     }
+                    read_at = answered_at;
                     taken_over = true;
                     continue;
                 }
@@ -205,7 +230,7 @@ impl CredentialManager {
                 }
                 _ => upstream.outage.answered(),
             }
-            return self.give_up(key, &record, error.into_auth_error(key, pause));
+            return self.give_up(key, &record, read_at, error.into_auth_error(key, pause));
         }
         fails(AuthError::Store(StoreError::Conflict { what: key.to_string() }))
     }
@@ -222,40 +247,53 @@ impl CredentialManager {
         }
         let lives = expiry > now + self.options.spare;
         match aim {
-            Aim::Serve => lives,
+            Aim::Serve | Aim::Look => lives,
             Aim::Renew { beyond } => lives && (expiry > beyond || expiry > now + self.options.ahead),
         }
     }
 
-    /// How long a token is handed out, and when it is renewed. A short life that is known from its start is shared out.
-    pub(super) fn hold(&self, credential: &Credential, now: Timestamp, fresh: bool) -> Option<Held> {
+    /// How long a token is handed out, and when it is renewed: that of a credential which was stored at `seen_at` as this
+    /// version. A short life that is known from its start is shared out.
+    pub(super) fn hold(
+        &self,
+        credential: &Credential,
+        version: Version,
+        seen_at: Timestamp,
+        fresh: bool,
+    ) -> Option<Held> {
         let expiry = credential.expires_at?;
         let token = AccessToken::new(credential.access_token.clone()?, expiry, credential.scopes.clone());
+        let held = Held { token, renew_at: Timestamp::NEVER, stale_at: expiry, version, looked: seen_at, blind: false };
         if credential.refresh_token.is_none() {
-            return Some(Held { token, renew_at: Timestamp::NEVER, stale_at: expiry });
+            return Some(held);
         }
         let (mut ahead, mut spare) = (self.options.ahead, self.options.spare);
         if fresh {
-            let life = expiry.since(now);
+            let life = expiry.since(seen_at);
             (ahead, spare) = (ahead.min(life / 4), spare.min(life / 10));
         }
-        Some(Held { token, renew_at: expiry - ahead, stale_at: expiry - spare })
+        Some(Held { renew_at: expiry - ahead, stale_at: expiry - spare, ..held })
     }
 
     /// Saves what a refresh brought, before anybody is answered, and serves it even if that fails.
     async fn keep(&self, key: &CredentialKey, upstream: &Upstream, base: Record, fresh: Credential) -> Flown {
         let now = self.clock.now();
-        let Some(held) = self.hold(&fresh, now, true) else {
+        let Some(ours) = self.hold(&fresh, base.version, now, true) else {
             return fails(AuthError::UpstreamRefused { cause: Cause::text("a refresh without an access token") });
         };
         let event = Some(CredentialEvent::Refreshed { key: key.clone() });
         match self.save(key, &base, &fresh).await {
-            Saved::Ours => Flown { result: Ok(held.token.clone()), change: Change::HoldSaved(held), event },
+            Saved::Ours(version) => {
+                let held = Held { version, ..ours };
+                Flown { result: Ok(held.token.clone()), change: Change::HoldSaved(held), event }
+            }
             Saved::Theirs(theirs) => {
                 tracing::debug!(%key, "another process refreshed too and was first: its token is taken");
                 // What the provider has just given us serves too, should theirs not.
+                let version = theirs.version;
                 let theirs = self.serves(key, &theirs.credential, Aim::Serve, now).then_some(theirs.credential);
-                let held = theirs.and_then(|theirs| self.hold(&theirs, now, false)).unwrap_or(held);
+                let held = theirs.and_then(|theirs| self.hold(&theirs, version, now, false));
+                let held = held.unwrap_or(Held { version, ..ours });
                 Flown { result: Ok(held.token.clone()), change: Change::HoldSaved(held), event }
             }
             Saved::Gone => {
@@ -274,8 +312,8 @@ impl CredentialManager {
                 );
                 let unsaved = Arc::new(Unsaved { base, credential: fresh });
                 Flown {
-                    result: Ok(held.token.clone()),
-                    change: Change::HoldUnsaved(held, unsaved),
+                    result: Ok(ours.token.clone()),
+                    change: Change::HoldUnsaved(ours, unsaved),
                     event: Some(CredentialEvent::SaveFailed { key: key.clone() }),
                 }
             }
@@ -288,7 +326,7 @@ impl CredentialManager {
             if !wait.is_zero() {
                 tokio::time::sleep(*wait).await;
             }
-            let Some(now) = self.store.get(key).await? else { return Ok(Winner::Gone) };
+            let Some(now) = self.store.get_newest(key).await? else { return Ok(Winner::Gone) };
             let changed = now.value.refresh_token != record.stored.refresh_token
                 || now.value.access_token != record.stored.access_token
                 || now.value.status != record.stored.status;
@@ -324,7 +362,7 @@ impl CredentialManager {
         match self.put(key, &dead, Expect::Version(record.version)).await {
             Ok(version) => marked.version = version,
             Err(StoreError::Conflict { .. }) => {
-                if let Ok(Some(newer)) = self.store.get(key).await {
+                if let Ok(Some(newer)) = self.store.get_newest(key).await {
                     return Err(Box::new(newer.into()));
                 }
             }
@@ -347,7 +385,7 @@ impl CredentialManager {
     }
 
     /// No new token, and the credential as good as before. A token that still lives serves until its end.
-    fn give_up(&self, key: &CredentialKey, record: &Record, error: AuthError) -> Flown {
+    fn give_up(&self, key: &CredentialKey, record: &Record, read_at: Timestamp, error: AuthError) -> Flown {
         let now = self.clock.now();
         let pause = error.retry_after().unwrap_or_default().max(self.options.failure_memory);
         tracing::warn!(%key, %error, ?pause, "no new access token");
@@ -356,11 +394,16 @@ impl CredentialManager {
             self.memory.look(key, |entry| entry.rejected.as_ref().map(|token| token.secret().clone()));
         let alive =
             credential.usable_access_token(now, Duration::ZERO).is_some() && credential.access_token != rejected;
-        let held = self.hold(credential, now, false).filter(|_| alive);
+        let held = self.hold(credential, record.version, read_at, false).filter(|_| alive);
         let held = held.map(|held| Held { stale_at: held.token.expires_at, ..held });
         let result = held.as_ref().map_or_else(|| Err(error.clone()), |held| Ok(held.token.clone()));
         Flown { result, change: Change::Fail(held, Failed { error, until: now + pause }), event: None }
     }
+}
+
+/// What is in memory is right, and serves.
+fn as_before(token: AccessToken) -> Flown {
+    Flown { result: Ok(token), change: Change::Nothing, event: None }
 }
 
 /// A failure that nobody needs to remember.

@@ -31,6 +31,12 @@ pub(super) struct Held {
     pub(super) renew_at: Timestamp,
     /// From here on it is not handed out.
     pub(super) stale_at: Timestamp,
+    /// The stored version that it goes with; another version may be a better one.
+    pub(super) version: Version,
+    /// When the store was last looked at.
+    pub(super) looked: Timestamp,
+    /// That look failed: it is not known whether this is stored still.
+    pub(super) blind: bool,
 }
 
 /// Only a new sign-in helps.
@@ -243,6 +249,15 @@ impl Memory {
         self.update(key, |entry| *entry = Entry { held, ..Entry::default() });
     }
 
+    /// A look at the store found this version: the token that is held if it goes with that.
+    pub(super) fn saw(&self, key: &CredentialKey, version: Version, at: Timestamp) -> Option<Held> {
+        self.update(key, |entry| {
+            let held = entry.held.as_mut().filter(|held| held.version == version)?;
+            (held.looked, held.blind) = (at, false);
+            Some(held.clone())
+        })
+    }
+
     /// Forgets what the store may tell otherwise by now; what it does not have yet stays.
     pub(super) fn forget(&self, key: &CredentialKey) {
         self.update(key, |entry| {
@@ -298,7 +313,14 @@ mod tests {
 
     fn held() -> Held {
         let token = AccessToken::new(Secret::new("t"), Timestamp(100), Scopes::none());
-        Held { token, renew_at: Timestamp(50), stale_at: Timestamp(90) }
+        Held {
+            token,
+            renew_at: Timestamp(50),
+            stale_at: Timestamp(90),
+            version: Version(1),
+            looked: Timestamp(0),
+            blind: false,
+        }
     }
 
     fn refused() -> Refused {

@@ -2,11 +2,13 @@
 //!
 //! - `memory`: what is handed out without asking anybody, and the one flight per key
 //! - `flight`: a refresh, from the look at the store to the change of memory
+//! - `look`: whether what is in memory is still what is stored
 //! - `record`, `saving`: two writers and one record; compare and swap; a store that fails
 //! - `notes`: what other rooms keep beside a credential
 //! - `outage`: a provider that is down is not asked by everybody
 
 mod flight;
+mod look;
 mod memory;
 mod notes;
 mod outage;
@@ -57,6 +59,11 @@ pub struct RefreshOptions {
     pub save_patience: Duration,
     /// The first and the longest pause between attempts to save a token that the store did not take.
     pub save_pauses: (Duration, Duration),
+    /// How long a token is handed out from memory before its credential is looked at in the store again. So long at most
+    /// is it used after another process has deleted or replaced it.
+    pub look_again: Duration,
+    /// A store that takes longer for that look counts as failing; the token in memory then serves until it ends.
+    pub look_patience: Duration,
     /// How many credentials are held in memory; the others are read from the store when they are asked for.
     pub capacity: usize,
 }
@@ -70,6 +77,8 @@ impl Default for RefreshOptions {
             winner_waits: [0, 25, 50, 100, 200].map(Duration::from_millis).into(),
             save_patience: Duration::from_secs(5),
             save_pauses: (Duration::from_secs(1), Duration::from_secs(60)),
+            look_again: Duration::from_secs(60),
+            look_patience: Duration::from_secs(2),
             capacity: 100_000,
         }
     }
@@ -82,6 +91,7 @@ impl Default for RefreshOptions {
 /// - Of many who need a refresh one flight asks the provider, in a task of its own. All get its token, or its error.
 /// - What a refresh brought is stored, by compare and swap, before anybody is answered. If the store does not take it,
 ///   it is served all the same, reported, and saved as soon as that works.
+/// - What another process deleted or replaced is noticed within [`RefreshOptions::look_again`], if the store can be read.
 /// - Several processes on one store do not hurt one another: whoever is first wins, the others take the winner's token.
 /// - Only the provider's `invalid_grant` ends a credential, and only after a look whether another process was first.
 pub struct CredentialManager {
@@ -92,7 +102,18 @@ pub struct CredentialManager {
     clock: Arc<dyn Clock>,
     options: RefreshOptions,
     memory: Arc<Memory>,
+    /// Whether the store can be read at all.
+    sight: Outage,
     events: broadcast::Sender<CredentialEvent>,
+}
+
+/// What somebody who asks for a token is told without I/O.
+enum AtHand {
+    Token(AccessToken),
+    /// The last attempt failed, and the next one waits.
+    Failed(AuthError),
+    /// Somebody has to fly for this.
+    Fly(Aim),
 }
 
 struct Upstream {
@@ -119,24 +140,20 @@ impl CredentialManager {
             rules,
             clock,
             memory: Memory::new(options.capacity),
+            sight: Outage::default(),
             options,
             events: broadcast::Sender::new(EVENTS),
         })
     }
 
-    /// The token in memory, if it is valid and covers `scopes`. No I/O, and no lock that anyone holds across I/O. Near
-    /// its end it starts the renewal in the background, so it is called within a Tokio runtime.
+    /// The token in memory, if it is valid, covers `scopes` and was compared with the store within
+    /// [`RefreshOptions::look_again`]. No I/O, and no lock that anyone holds across I/O. Near its end it starts the renewal
+    /// in the background, so it is called within a Tokio runtime.
     pub fn cached(&self, key: &CredentialKey, scopes: &Scopes) -> Option<AccessToken> {
-        let now = self.clock.now();
-        let (token, renew) = self.memory.look(key, |entry| {
-            let held = entry.held.as_ref().filter(|held| now < held.stale_at)?;
-            let failed = || entry.failed.as_ref().is_some_and(|failed| failed.error(now).is_some());
-            Some((held.token.clone(), now >= held.renew_at && !entry.is_flying() && !failed()))
-        })?;
-        if renew {
-            self.fly_in_background(key, Aim::Renew { beyond: token.expires_at });
+        match self.at_hand(key, scopes) {
+            AtHand::Token(token) => Some(token),
+            AtHand::Fly(_) | AtHand::Failed(_) => None,
         }
-        self.covers(scopes, &token.scopes).then_some(token)
     }
 
     /// Whether [`CredentialManager::needs_sign_in`] could be true of any credential. One atomic load, and no key to make.
@@ -250,6 +267,37 @@ impl CredentialManager {
         let _nobody_listens = self.events.send(event);
     }
 
+    /// What somebody who asks is given now, or what has to be done first. Near a token's end the renewal is started.
+    fn at_hand(&self, key: &CredentialKey, scopes: &Scopes) -> AtHand {
+        let now = self.clock.now();
+        let held = self.memory.look(key, |entry| {
+            let failed = || entry.failed.as_ref().and_then(|failed| failed.error(now));
+            let Some(held) = entry.held.as_ref().filter(|held| now < held.stale_at) else {
+                return failed().map(Err);
+            };
+            if self.is_look_due(held, now) {
+                return Some(Ok(None));
+            }
+            let renew = now >= held.renew_at && !held.blind && !entry.is_flying() && failed().is_none();
+            Some(Ok(Some((held.token.clone(), renew))))
+        });
+        let (token, renew) = match held {
+            None => return AtHand::Fly(Aim::Serve),
+            Some(Err(error)) => return AtHand::Failed(error),
+            Some(Ok(None)) => return AtHand::Fly(Aim::Look),
+            Some(Ok(Some(held))) => held,
+        };
+        if renew {
+            self.fly_in_background(key, Aim::Renew { beyond: token.expires_at });
+        }
+        if self.covers(scopes, &token.scopes) {
+            AtHand::Token(token)
+        } else {
+            // Perhaps another process stored a wider grant.
+            AtHand::Fly(Aim::Serve)
+        }
+    }
+
     fn covers(&self, needed: &Scopes, granted: &Scopes) -> bool {
         needed.is_subset(granted) || self.rules.missing(needed, granted).is_empty()
     }
@@ -264,24 +312,21 @@ impl TokenSource for CredentialManager {
     async fn access_token(&self, key: &CredentialKey, scopes: &Scopes) -> Result<AccessToken, AuthError> {
         let mut flights = 0;
         loop {
-            if let Some(token) = self.cached(key, scopes) {
-                return Ok(token);
-            }
-            let now = self.clock.now();
-            let failure = self.memory.look(key, |entry| {
-                let alive = entry.held.as_ref().is_some_and(|held| now < held.stale_at);
-                entry.failed.as_ref().filter(|_| !alive)?.error(now)
-            });
-            if let Some(error) = failure {
-                return Err(error);
-            }
-            // A token that does not cover the scopes: perhaps another process stored a wider grant.
-            let landed = self.fly(key, Aim::Serve).await;
+            let aim = match self.at_hand(key, scopes) {
+                AtHand::Token(token) => return Ok(token),
+                AtHand::Failed(error) => return Err(error),
+                AtHand::Fly(aim) => aim,
+            };
+            let landed = self.fly(key, aim).await;
             flights += 1;
             if landed.superseded && flights < OVERTAKEN {
                 continue;
             }
-            let token = landed.result?;
+            let token = match landed.result {
+                Ok(token) => token,
+                // A flight that failed, perhaps one for something else, takes nothing away that still serves.
+                Err(error) => return self.cached(key, scopes).ok_or(error),
+            };
             if self.covers(scopes, &token.scopes) {
                 return Ok(token);
             }

@@ -34,9 +34,10 @@ impl CredentialManager {
             let mut merged = merge_sign_in(known, signed_in.clone());
             note(known, &mut merged.extra);
             let expect = before.map_or(Expect::Absent, |record| Expect::Version(record.version));
+            let now = self.clock.now();
             match self.put(key, &merged, expect).await {
-                Ok(_) => {
-                    self.memory.settle(key, self.hold(&merged, self.clock.now(), true));
+                Ok(version) => {
+                    self.memory.settle(key, self.hold(&merged, version, now, true));
                     self.tell(CredentialEvent::Adopted { key: key.clone() });
                     return Ok(());
                 }

@@ -1,5 +1,5 @@
-//! One outage is not asked about by everybody: when a provider failed for several accounts in a row, all others are
-//! told so without asking it, and one at a time looks whether it is back.
+//! One outage is not asked about by everybody: when a provider, or the store, failed for several accounts in a row, all
+//! others are told so without asking it, and one at a time looks whether it is back.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -43,16 +43,18 @@ impl Outage {
         None
     }
 
-    /// The provider failed for an account.
-    pub(super) fn failed(&self, key: &CredentialKey, now: Timestamp, pause: Duration, cause: &Cause) {
+    /// The provider failed for an account. Whether it counted as down already.
+    pub(super) fn failed(&self, key: &CredentialKey, now: Timestamp, pause: Duration, cause: &Cause) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.as_ref() != Some(key) {
             state.accounts += 1;
             state.last = Some(key.clone());
         }
+        let known = state.down.is_some();
         if state.accounts >= ACCOUNTS {
             state.down = Some(Down { until: now + pause, pause, cause: cause.clone() });
         }
+        known
     }
 
     /// The provider answered, whatever it said.

@@ -16,8 +16,8 @@ const SWAPS: usize = 8;
 
 /// What became of saving.
 pub(super) enum Saved {
-    /// It is stored.
-    Ours,
+    /// It is stored, as this version.
+    Ours(Version),
     /// Another process was first and its credential is kept.
     Theirs(Box<Record>),
     /// It was disconnected meanwhile.
@@ -30,7 +30,7 @@ impl CredentialManager {
     /// The newest that is known of a credential: the stored one, or what the store did not take so far.
     pub(super) async fn load(&self, key: &CredentialKey) -> Result<Option<Record>, AuthError> {
         let unsaved = self.memory.look(key, |entry| entry.unsaved.clone());
-        let stored = match (self.store.get(key).await, &unsaved) {
+        let stored = match (self.store.get_newest(key).await, &unsaved) {
             (Ok(stored), _) => stored.map(Record::from),
             (Err(error), None) => return Err(error.into()),
             (Err(error), Some(unsaved)) => {
@@ -58,11 +58,11 @@ impl CredentialManager {
         let mut version = base.version;
         for _ in 0..SWAPS {
             match self.put(key, &ours, Expect::Version(version)).await {
-                Ok(_) => return Saved::Ours,
+                Ok(version) => return Saved::Ours(version),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Saved::Failed(error),
             }
-            let theirs = match self.store.get(key).await {
+            let theirs = match self.store.get_newest(key).await {
                 Ok(Some(theirs)) => theirs,
                 Ok(None) => return Saved::Gone,
                 Err(error) => return Saved::Failed(error),
@@ -118,7 +118,7 @@ impl CredentialManager {
                 tracing::warn!(%key, %error, "a fresh token can still not be saved");
                 return Err(error);
             }
-            Saved::Ours => {
+            Saved::Ours(_) => {
                 tracing::info!(%key, "the fresh token that could not be saved is saved now");
                 self.tell(CredentialEvent::Saved { key: key.clone() });
             }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod exchange;
+mod looks;
 mod notes;
 mod outages;
 mod races;

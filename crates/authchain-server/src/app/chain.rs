@@ -91,7 +91,7 @@ async fn trusted_issuers(
     parts: &Parts,
     options: &ServerOptions,
 ) -> Result<Vec<TrustedIssuer>, StartError> {
-    let http = authchain::provider::http_client()?;
+    let http = authchain::provider::http_client_trusting(&config.trust)?;
     let configured = config.jwt.issuers.iter();
     let mut issuers: Vec<_> = configured.map(|issuer| trusted(issuer, &http, parts)).collect();
     if config.dev.accept_dev_keys {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use authchain::{
     core::{AuthError, Clock, Scopes, Secret},
     jwt::{JwksCache, KeySource},
+    trust::Trust,
 };
 use tracing::warn;
 
@@ -110,8 +111,8 @@ pub(super) fn grants(config: &Config, clock: &Arc<dyn Clock>) -> Result<GrantOpt
         device_code: section.device_code,
         device_code_life: section.device_code_life,
         client_credentials: section.client_credentials,
-        enterprise: issuers(&section.enterprise_issuers, clock)?,
-        workloads: issuers(&section.workload_issuers, clock)?,
+        enterprise: issuers(&section.enterprise_issuers, &config.trust, clock)?,
+        workloads: issuers(&section.workload_issuers, &config.trust, clock)?,
         exchange: section.exchange_audiences.iter().map(|audience| exchange(config, audience)).collect(),
     })
 }
@@ -134,11 +135,15 @@ fn exchange(config: &Config, section: &ExchangeAudienceSection) -> ExchangeAudie
     }
 }
 
-fn issuers(sections: &[AssertionIssuerSection], clock: &Arc<dyn Clock>) -> Result<Vec<AssertionIssuer>, AuthError> {
+fn issuers(
+    sections: &[AssertionIssuerSection],
+    trust: &Trust,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<AssertionIssuer>, AuthError> {
     if sections.is_empty() {
         return Ok(Vec::new());
     }
-    let http = authchain::provider::http_client()?;
+    let http = authchain::provider::http_client_trusting(trust)?;
     let issuer = |section: &AssertionIssuerSection| AssertionIssuer {
         issuer: section.issuer.clone(),
         keys: KeySource::Jwks(Arc::new(JwksCache::new(section.jwks_url.clone(), http.clone(), clock.clone()))),

@@ -83,7 +83,7 @@ impl GoogleCredentials {
         http: reqwest::Client,
         clock: Arc<dyn Clock>,
     ) -> Arc<dyn TokenSource> {
-        let endpoints = Endpoints { base: config.providers.google.base_url.clone() };
+        let endpoints = Endpoints { base: config.providers.google.base_url.clone(), trust: config.trust.clone() };
         let upstream = Upstream { endpoints, clock, ..Upstream::new(http) };
         match self {
             Self::Users => people.clone(),

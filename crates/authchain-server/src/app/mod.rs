@@ -3,6 +3,7 @@
 
 mod chain;
 mod clients;
+mod control;
 mod edge;
 mod google_client;
 mod google_credentials;
@@ -20,7 +21,7 @@ use authchain::{
     core::{AuthError, Clock, OAuthClient, ScopeRules, Scopes, StoreError, SystemClock},
     google::{CacheOptions, Endpoints, ServiceFactory},
     grants::Grants,
-    provider::{CredentialEvent, CredentialManager, Provider, ProviderClient, RefreshOptions, http_client},
+    provider::{CredentialEvent, CredentialManager, Provider, ProviderClient, RefreshOptions, http_client_trusting},
     sessions::Sessions,
 };
 use axum::Router;
@@ -33,9 +34,10 @@ use url::Url;
 
 use crate::{
     AuthorizationServer, Clients, DocumentOptions, Parts, ServerOptions,
-    config::{Config, ConfigError, CredentialKind, Sources, StepUpBy, below},
+    config::{Config, ConfigError, CredentialKind, RefreshSection, Sources, StepUpBy, below},
 };
 
+use control::ControlParts;
 pub use edge::{Front, McpEndpoint, stop_signal};
 pub use google_client::google_client;
 use google_client::{people_sign_in, sign_in_client};
@@ -88,6 +90,9 @@ pub struct App {
     tls: Option<(Arc<Certificates>, Duration)>,
     patience: Patience,
     mcp_at_root: bool,
+    control: ControlParts,
+    /// Whether the socket is opened.
+    controlled: bool,
 }
 
 impl App {
@@ -121,6 +126,7 @@ impl App {
 
         let storage = Storage::open(&config.storage, clock.clone()).await?;
         let Storage { keyring, credentials, state, .. } = storage.clone();
+        let stored = credentials.clone();
 
         // Without a client nobody is sent there, but what the provider is called and how it grants scopes is asked all the same.
         let google = google.unwrap_or_else(|| {
@@ -131,16 +137,17 @@ impl App {
             Some(base) => Provider::google_at(base, google),
             None => Provider::google(google),
         };
-        let endpoints = Endpoints { base: config.providers.google.base_url.clone() };
-        let http = http_client()?;
+        let endpoints = Endpoints { base: config.providers.google.base_url.clone(), trust: config.trust.clone() };
+        let http = http_client_trusting(&config.trust)?;
         let provider = Arc::new(ProviderClient::new(provider, http.clone(), clock.clone()));
         let rules: Arc<dyn ScopeRules> = Arc::new(*authchain::google::registry());
+        let RefreshSection { ahead, look_again } = config.refresh;
         let credentials = CredentialManager::new(
             credentials,
             vec![provider.clone()],
             rules.clone(),
             clock.clone(),
-            RefreshOptions { ahead: config.refresh.ahead, ..RefreshOptions::default() },
+            RefreshOptions { ahead, look_again, ..RefreshOptions::default() },
         );
         let watch = storage.watch(&credentials);
 
@@ -198,6 +205,7 @@ impl App {
 
         let address = SocketAddr::new(config.server.host, config.server.port);
         let tls = certificates.map(|certificates| (certificates, config.tls.handshake_timeout));
+        let control = ControlParts { server: config.server.clone(), storage: config.storage.clone(), stored };
         Ok(Self {
             address,
             mcp_path: config.server.mcp_path,
@@ -210,7 +218,16 @@ impl App {
             tls,
             patience: Patience { head: config.server.idle_timeout, body: config.server.body_timeout },
             mcp_at_root: config.server.mcp_at_root,
+            control,
+            controlled: false,
         })
+    }
+
+    /// While it serves, a socket for this user alone lets `authchain credentials migrate` reach what this process keeps in
+    /// memory (`server.control_directory`).
+    #[must_use]
+    pub fn controlled(self) -> Self {
+        Self { controlled: true, ..self }
     }
 
     /// Whether a server could be put together: reads all that the configuration names, opens no store and asks nobody.
@@ -278,6 +295,8 @@ impl App {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), StartError> {
         let service = self.service(mcp);
+        let control = self.controlled.then(|| self.control.open(&listener, &self.parts)).flatten();
+        let (stop, control) = control::close_before(stop, control);
         let rotation = tokio::spawn(signing::keep_rotating(self.parts.clone()));
         let forgetting = tokio::spawn(forget_clients(self.parts.credentials.subscribe(), self.toolbox.clone()));
         match self.tls {
@@ -291,6 +310,7 @@ impl App {
         }
         rotation.abort();
         forgetting.abort();
+        control.await;
         // A token that was refreshed while the disk was full is still only in memory.
         if let Err(error) = self.parts.credentials.flush().await {
             error!(%error, "a fresh token could not be saved before the end: its account may have to sign in again");
@@ -380,6 +400,7 @@ fn options(
         dpop: config.grants.dpop,
         limits: clients::limits(config),
         allow_public_http: config.server.allow_plain_http,
+        trust: config.trust.clone(),
         ..ServerOptions::new(public_url.clone(), resource.clone())
     })
 }

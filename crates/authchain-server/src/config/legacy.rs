@@ -3,6 +3,9 @@
 //! Ours win. What an older name sets is said once, with the key of today, so that an environment that has grown can be
 //! tidied up line by line; with `compat.old_names` off the older names stop the start instead.
 
+use std::ffi::OsStr;
+
+use authchain::trust::Trust;
 use url::Url;
 
 use super::{ConfigError, settings::Settings, validate::is_loopback};
@@ -137,14 +140,32 @@ pub(super) fn apply(settings: &mut Settings, variables: &[(String, String)]) -> 
             }
         }
     }
-    if settings.origin("tls.certificate_file").contains("SSL_CERT_FILE") {
-        notices.push(
-            "SSL_CERT_FILE also tells TLS libraries whose certificates to trust: while it is set, Google's may not be \
-             trusted. Use AUTHCHAIN__TLS__CERTIFICATE_FILE, or set SSL_CERT_DIR to the system's folder of certificates"
+    if is_our_certificate(settings) {
+        notices.push(match trust(settings, variables) {
+            Trust::Only(_) => "SSL_CERT_FILE is the certificate that this server shows, so it does not say whom this server \
+                               trusts: that is SSL_CERT_DIR where it is set, else the system"
                 .into(),
-        );
+            Trust::AsTheEnvironmentSays => {
+                "SSL_CERT_FILE also tells TLS libraries whose certificates to trust: while it is set, Google's may not be \
+                 trusted. Use AUTHCHAIN__TLS__CERTIFICATE_FILE, or set SSL_CERT_DIR to a folder of certificates to trust"
+                    .into()
+            }
+        });
     }
     Ok(notices)
+}
+
+/// Whose certificates outgoing connections trust. `SSL_CERT_FILE` says it, unless it is the certificate of our own.
+pub(super) fn trust(settings: &Settings, variables: &[(String, String)]) -> Trust {
+    if !is_our_certificate(settings) {
+        return Trust::AsTheEnvironmentSays;
+    }
+    let folders = variables.iter().rev().find(|(name, _)| name == "SSL_CERT_DIR");
+    Trust::without_the_file(folders.map(|(_, list)| OsStr::new(list))).unwrap_or_default()
+}
+
+fn is_our_certificate(settings: &Settings) -> bool {
+    settings.origin("tls.certificate_file") == from("SSL_CERT_FILE")
 }
 
 /// Refuses a redirect URI that people would be sent to in vain. Asked when all of the environment has been read.

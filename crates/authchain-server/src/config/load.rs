@@ -73,7 +73,9 @@ impl Sources {
     /// [`ConfigError`], which names the key and the place it came from.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let (settings, notices) = self.collect()?;
-        let config = Config { notices, ..settings.finish()? };
+        let mut config = Config { notices, ..settings.finish()? };
+        config.trust = legacy::trust(&settings, &self.environment);
+        config.storage.trust = config.trust.clone();
         validate::check(&config)?;
         Ok(config)
     }

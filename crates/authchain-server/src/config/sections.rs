@@ -12,6 +12,7 @@ use authchain::{
     google::{GoogleScopes, GroupEdition},
     jwt::Algorithm,
     store::{Encryption, StorageMode},
+    trust::Trust,
 };
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use url::Url;
@@ -46,6 +47,10 @@ pub struct Config {
     /// What the operator should know of how the values came about; said once, when the server is put together.
     #[serde(skip)]
     pub notices: Vec<String>,
+    /// Whose certificates outgoing connections trust: no key, but what is left of `SSL_CERT_FILE` where it is our own
+    /// certificate.
+    #[serde(skip)]
+    pub trust: Trust,
 }
 
 impl Config {
@@ -92,6 +97,8 @@ pub struct ServerSection {
     #[serde(deserialize_with = "duration")]
     pub body_timeout: Duration,
     pub allow_plain_http: bool,
+    #[serde(deserialize_with = "unless_empty")]
+    pub control_directory: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -122,6 +129,9 @@ pub struct StorageSection {
     pub key_command: Option<String>,
     #[serde(deserialize_with = "unless_empty")]
     pub desktop_keyring: Option<String>,
+    /// [`Config::trust`], for those who open stores and see no more than this section.
+    #[serde(skip)]
+    pub trust: Trust,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -325,6 +335,8 @@ pub struct ServicesSection {
 pub struct RefreshSection {
     #[serde(deserialize_with = "duration")]
     pub ahead: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub look_again: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -10,7 +10,11 @@ mod freshness;
 
 use std::{error::Error as StdError, fmt, net::IpAddr, sync::Arc, time::Duration};
 
-use authchain::core::{AuthError, Clock};
+use authchain::{
+    core::{AuthError, Clock},
+    provider::trusting,
+    trust::Trust,
+};
 use http::{
     StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
@@ -80,12 +84,17 @@ impl FetchError {
 
 impl Outbound {
     /// `loopback` allows plain http and loopback addresses besides: for development only.
-    pub(crate) fn new(loopback: bool, clock: Arc<dyn Clock>) -> Result<Self, AuthError> {
-        Self::resolving_with(Arc::new(SystemNames), loopback, clock)
+    pub(crate) fn new(loopback: bool, trust: &Trust, clock: Arc<dyn Clock>) -> Result<Self, AuthError> {
+        Self::resolving_with(Arc::new(SystemNames), loopback, trust, clock)
     }
 
-    fn resolving_with(names: Arc<dyn Resolve>, loopback: bool, clock: Arc<dyn Clock>) -> Result<Self, AuthError> {
-        let http = reqwest::Client::builder()
+    fn resolving_with(
+        names: Arc<dyn Resolve>,
+        loopback: bool,
+        trust: &Trust,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AuthError> {
+        let http = trusting(reqwest::Client::builder(), trust)
             .user_agent(concat!("authchain/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()

@@ -3,13 +3,16 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use authchain::core::SystemClock;
+use authchain::{core::SystemClock, trust::Places};
 use axum::{
     Router,
     body::Body,
     response::{IntoResponse, Redirect},
     routing::get,
 };
+use rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
@@ -32,7 +35,7 @@ impl Resolve for Names {
 }
 
 fn outbound(names: Arc<dyn Resolve>, loopback: bool) -> Outbound {
-    Outbound::resolving_with(names, loopback, Arc::new(SystemClock)).unwrap()
+    Outbound::resolving_with(names, loopback, &Trust::default(), Arc::new(SystemClock)).unwrap()
 }
 
 async fn fetch(outbound: &Outbound, url: &str) -> Result<Fetched, FetchError> {
@@ -127,4 +130,42 @@ async fn n05_a_redirect_an_endless_body_and_what_is_not_json_are_refused() {
         assert_eq!(fetch(&outbound, &format!("{base}/{path}")).await.unwrap_err(), why, "{path}");
     }
     assert_eq!(fetch(&outbound, "http://127.0.0.1:1/").await.unwrap_err(), FetchError::Unreachable);
+}
+
+#[tokio::test]
+async fn documents_are_fetched_from_those_whom_the_configuration_trusts_and_from_nobody_else() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("trusted.pem"), made.cert.pem()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![made.cert.der().clone()],
+            PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/c", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+            stream.write_all(answer).await.unwrap();
+            // Until the other side has read it and goes.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    let localhost = Names::new(&[&["127.0.0.1:0"]]);
+    let trusting = |trust: &Trust| {
+        let outbound = Outbound::resolving_with(localhost.clone(), true, trust, Arc::new(SystemClock)).unwrap();
+        let url = url.clone();
+        async move { fetch(&outbound, &url).await.map(|fetched| fetched.document) }
+    };
+    let folders = Trust::without_the_file(Some(folder.path().as_os_str())).unwrap();
+    assert_eq!(trusting(&folders).await, Ok(Map::new()));
+    let nobody = Trust::Only(Arc::new(Places::new(Vec::new(), Vec::new())));
+    assert_eq!(trusting(&nobody).await, Err(FetchError::Unreachable));
 }

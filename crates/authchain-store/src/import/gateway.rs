@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use authchain_core::{Email, Secret, StoreError, Timestamp};
+use authchain_trust::Trust;
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE};
 use fernet::Fernet;
@@ -52,8 +53,13 @@ impl GatewayKeys {
 /// # Errors
 /// [`StoreError::Unsupported`] for a URL that is none, [`StoreError::Unavailable`] when the database cannot be reached or
 /// has no such table.
-pub async fn look_in_gateway(url: &Secret, keys: &GatewayKeys, means: &Means) -> Result<Vec<Finding>, StoreError> {
-    let (name, rows) = postgres::rows_of(url, ROWS).await?;
+pub async fn look_in_gateway(
+    url: &Secret,
+    keys: &GatewayKeys,
+    means: &Means,
+    trust: &Trust,
+) -> Result<Vec<Finding>, StoreError> {
+    let (name, rows) = postgres::rows_of(url, ROWS, trust).await?;
     let finding = |row: &Row| {
         let text = |column: usize| row.try_get::<_, Option<String>>(column).ok().flatten();
         let (profile, provider) = (text(0).unwrap_or_default(), text(1).unwrap_or_default());

@@ -8,8 +8,8 @@ mod place;
 
 use std::collections::BTreeSet;
 
-use authchain_core::{CredentialKey, KeyFilter, StoreError};
-use futures_util::{StreamExt, stream};
+use authchain_core::{Cause, CredentialKey, KeyFilter, StoreError};
+use futures_util::{FutureExt, StreamExt, future, stream};
 
 pub use self::place::{Place, PlaceError};
 use crate::transfer::{self, Arrival, Collision, TransferError};
@@ -17,6 +17,9 @@ use crate::transfer::{self, Arrival, Collision, TransferError};
 /// How many credentials are on their way at once. Twice what the file stores commit together, so that the next group is
 /// ready when one is done.
 const AT_ONCE: usize = 512;
+
+/// How often a credential is compared again before its removal that somebody changes at the same moment.
+const TRIES: usize = 8;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -75,6 +78,11 @@ impl Report {
         self.failures().next().is_none() && self.not_removed.is_empty()
     }
 
+    /// Whether it says what became of every credential of the plan: it was not stopped before.
+    pub fn is_of(&self, plan: &Plan) -> bool {
+        self.outcomes.len() == plan.keys.len()
+    }
+
     /// What did not arrive.
     pub fn failures(&self) -> impl Iterator<Item = (&CredentialKey, &TransferError)> {
         self.outcomes.iter().filter_map(|(key, outcome)| match outcome {
@@ -116,12 +124,27 @@ pub async fn plan(from: &Place, to: &Place) -> Result<Plan, StoreError> {
 /// Nobody should write in the source meanwhile: what a server refreshes there after its credential was copied is brought
 /// along once more right before a removal, and not after it.
 pub async fn run(plan: &Plan, from: &Place, to: &Place, options: Options, progress: impl Fn(Step)) -> Report {
+    run_until(plan, from, to, options, progress, future::pending()).await
+}
+
+/// As [`run`]; once `stop` is ready, the credentials that are on their way arrive and no others set out. What is left of
+/// the plan has no outcome in the report then ([`Report::is_of`]), and where not all have arrived nothing is removed.
+pub async fn run_until(
+    plan: &Plan,
+    from: &Place,
+    to: &Place,
+    options: Options,
+    progress: impl Fn(Step),
+    stop: impl Future<Output = ()>,
+) -> Report {
+    let stop = stop.shared();
     let mut done = 0;
     let copy = |key: CredentialKey| async move {
         let outcome = copy(&key, from, to, options.collision).await;
         (key, outcome)
     };
-    let mut copies = stream::iter(plan.keys.iter().cloned().map(copy)).buffer_unordered(AT_ONCE);
+    let setting_out = stream::iter(plan.keys.iter().cloned()).take_until(stop.clone());
+    let mut copies = setting_out.map(copy).buffer_unordered(AT_ONCE);
     let mut outcomes = Vec::with_capacity(plan.keys.len());
     while let Some(outcome) = copies.next().await {
         outcomes.push(outcome);
@@ -130,8 +153,9 @@ pub async fn run(plan: &Plan, from: &Place, to: &Place, options: Options, progre
     }
     outcomes.sort_by(|a, b| a.0.cmp(&b.0));
     let mut report = Report { outcomes, removed: 0, not_removed: Vec::new() };
-    if options.delete_source && plan.unreadable.is_empty() && report.failures().next().is_none() {
-        remove(&mut report, from, to, options.collision, progress).await;
+    let all_arrived = plan.unreadable.is_empty() && report.is_of(plan) && report.failures().next().is_none();
+    if options.delete_source && all_arrived {
+        remove(&mut report, from, to, options.collision, progress, stop).await;
     }
     report
 }
@@ -148,25 +172,42 @@ async fn copy(key: &CredentialKey, from: &Place, to: &Place, collision: Collisio
 }
 
 /// Removes from the source what has arrived; each is compared once more right before.
-async fn remove(report: &mut Report, from: &Place, to: &Place, collision: Collision, progress: impl Fn(Step)) {
+async fn remove(
+    report: &mut Report,
+    from: &Place,
+    to: &Place,
+    collision: Collision,
+    progress: impl Fn(Step),
+    stop: impl Future<Output = ()> + Unpin,
+) {
     let arrived = report.outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Arrived(_)));
     let keys: Vec<CredentialKey> = arrived.map(|(key, _)| key.clone()).collect();
     let remove = |key: CredentialKey| async move {
-        let removed = match copy(&key, from, to, collision).await {
-            Outcome::Arrived(_) => from.store().delete(&key).await.map_err(TransferError::from),
-            Outcome::Gone => Ok(false),
-            Outcome::Failed(error) => Err(error),
-        };
+        let removed = remove_one(&key, from, to, collision).await;
         (key, removed)
     };
-    let mut removals = stream::iter(keys.into_iter().map(remove)).buffer_unordered(AT_ONCE);
+    let mut removals = stream::iter(keys).take_until(stop).map(remove).buffer_unordered(AT_ONCE);
     while let Some((key, removed)) = removals.next().await {
         match removed {
-            Ok(_) => {
+            Ok(()) => {
                 report.removed += 1;
                 progress(Step::Removed(report.removed));
             }
             Err(error) => report.not_removed.push((key, error)),
         }
     }
+}
+
+/// A server that goes on working may write between the comparison and the removal: then it is compared again.
+async fn remove_one(key: &CredentialKey, from: &Place, to: &Place, collision: Collision) -> Result<(), TransferError> {
+    for _ in 0..TRIES {
+        let Some(found) = from.store().get(key).await? else { return Ok(()) };
+        transfer::bring(to.store(), key, &found.value, collision).await?;
+        if from.store().get(key).await?.is_some_and(|now| now.version == found.version) {
+            from.store().delete(key).await?;
+            return Ok(());
+        }
+    }
+    let cause = Cause::text("somebody changes it all the time");
+    Err(StoreError::Unavailable { what: format!("remove {key}"), cause }.into())
 }

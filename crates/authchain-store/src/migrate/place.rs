@@ -19,8 +19,8 @@ pub struct Place {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceError {
-    /// What is in the memory of a process cannot be reached by another, and is gone at its end.
-    #[error("memory_only has no records that a migration could read, and would lose what it writes when it ends")]
+    /// What is in the memory of a process is reached by that process only, which has it as [`Place::new`].
+    #[error("memory_only keeps records in the memory of a server: only a migration inside that server reaches them")]
     Memory,
     /// Such a store is opened by its address: see [`Place::new`].
     #[error("{0} is not kept in a folder")]

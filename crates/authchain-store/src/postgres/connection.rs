@@ -12,6 +12,7 @@ use std::{
 };
 
 use authchain_core::{Cause, Secret, StoreError};
+use authchain_trust::Trust;
 use tokio::{sync::Mutex, time::timeout};
 use tokio_postgres::{Client, Config, Error, error::SqlState};
 
@@ -75,7 +76,7 @@ impl Trouble {
 
 impl Connections {
     /// Reads the URL; nothing is connected yet.
-    pub(super) fn new(url: &Secret) -> Result<Self, StoreError> {
+    pub(super) fn new(url: &Secret, trust: &Trust) -> Result<Self, StoreError> {
         // The words of the parser's error may quote the URL, and the password with it.
         let bad =
             || StoreError::Unsupported("the URL of the database is not like postgresql://user@host/database".into());
@@ -92,7 +93,7 @@ impl Connections {
         let name = format!("the database {} at {hosts}", config.get_dbname().unwrap_or("of the user"));
         let count = available_parallelism().map_or(2, |cores| cores.get().min(MOST));
         let slots = std::iter::repeat_with(Slot::default).take(count).collect();
-        Ok(Self { config, tls: Tls::new()?, name, slots, next: AtomicUsize::new(0), outage: RwLock::default() })
+        Ok(Self { config, tls: Tls::new(trust)?, name, slots, next: AtomicUsize::new(0), outage: RwLock::default() })
     }
 
     /// What the database is called in errors.

@@ -14,6 +14,7 @@ mod tls;
 use std::sync::Arc;
 
 use authchain_core::{Clock, Secret, StoreError};
+use authchain_trust::Trust;
 
 use self::connection::Connections;
 pub use self::{
@@ -24,8 +25,12 @@ pub use self::{
 use crate::seal::Keyring;
 
 /// The rows of somebody else's database, and what it is called. No table is made in it.
-pub(crate) async fn rows_of(url: &Secret, query: &str) -> Result<(String, Vec<tokio_postgres::Row>), StoreError> {
-    let connections = Connections::new(url)?;
+pub(crate) async fn rows_of(
+    url: &Secret,
+    query: &str,
+    trust: &Trust,
+) -> Result<(String, Vec<tokio_postgres::Row>), StoreError> {
+    let connections = Connections::new(url, trust)?;
     let (client, connection) = connections.dedicated().await?;
     let moving = tokio::spawn(connection);
     let rows = client.query(query, &[]).await.map_err(|error| connections.explain(error));
@@ -48,7 +53,15 @@ impl Postgres {
     /// [`StoreError::Unsupported`] for a URL that is none, [`StoreError::Unavailable`] when the database cannot be reached
     /// within a few seconds, [`StoreError::Corrupt`] when the tables are of a newer version of this program.
     pub async fn connect(url: &Secret) -> Result<Self, StoreError> {
-        let connections = Connections::new(url)?;
+        Self::connect_trusting(url, &Trust::default()).await
+    }
+
+    /// As [`Postgres::connect`], where the configuration says whose certificates to trust.
+    ///
+    /// # Errors
+    /// As [`Postgres::connect`].
+    pub async fn connect_trusting(url: &Secret, trust: &Trust) -> Result<Self, StoreError> {
+        let connections = Connections::new(url, trust)?;
         connections.first().await?;
         Ok(Self(Arc::new(connections)))
     }

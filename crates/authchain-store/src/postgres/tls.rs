@@ -9,6 +9,7 @@ use std::{
 };
 
 use authchain_core::StoreError;
+use authchain_trust::{Trust, client_config};
 use aws_lc_rs::digest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::{
@@ -17,24 +18,17 @@ use tokio_postgres::{
 };
 use tokio_rustls::{
     TlsConnector, client,
-    rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
+    rustls::{ClientConfig, pki_types::ServerName},
 };
 
-/// How TLS is spoken: the certificate must be one that the operating system trusts, and for the host's name.
+/// How TLS is spoken: the certificate must be a trusted one, and for the host's name.
 #[derive(Clone)]
 pub(super) struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    pub(super) fn new() -> Result<Self, StoreError> {
-        let mut roots = RootCertStore::empty();
+    pub(super) fn new(trust: &Trust) -> Result<Self, StoreError> {
         // A system without certificates cannot speak TLS to anybody, and may still use a socket or the local network.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| StoreError::unavailable("set TLS up", error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = client_config(trust.roots()).map_err(|error| StoreError::unavailable("set TLS up", error))?;
         Ok(Self(Arc::new(config)))
     }
 }

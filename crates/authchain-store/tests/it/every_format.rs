@@ -196,7 +196,7 @@ row("new", new, "github")
 
         let secrets = ["a new SECRET of 32 characters ....", "an old SECRET of 32 characters ..."].map(Secret::from);
         let keys = GatewayKeys::new(&secrets, &"a salt".into());
-        let findings = look_in_gateway(&url, &keys, &means()).await.unwrap();
+        let findings = look_in_gateway(&url, &keys, &means(), &authchain_trust::Trust::default()).await.unwrap();
         let said: Vec<_> = findings
             .iter()
             .map(|finding| (finding.part.as_deref().unwrap(), matches!(finding.verdict, Verdict::Credential(_))))
@@ -228,7 +228,7 @@ row("new", new, "github")
     async fn a_database_that_is_none_of_a_gateway_is_said_so() {
         let (_server, url) = empty_url().await;
         let keys = GatewayKeys::new(&["a SECRET".into()], &"".into());
-        let error = look_in_gateway(&url, &keys, &means()).await.unwrap_err();
+        let error = look_in_gateway(&url, &keys, &means(), &authchain_trust::Trust::default()).await.unwrap_err();
         let authchain_core::StoreError::Unavailable { cause, .. } = &error else { panic!("{error}") };
         assert!(cause.to_string().contains("oauth_credentials"), "{cause}");
     }

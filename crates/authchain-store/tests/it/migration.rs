@@ -292,3 +292,97 @@ async fn a_full_disk_in_the_middle_keeps_the_whole_source_and_the_next_run_finis
     assert!(migrate(&from, &to, DELETE).await.1.is_complete());
     assert_eq!(content(to.store()).await, all);
 }
+
+/// A store whose owner goes on working: each of the first reads is followed by a write of the next state.
+struct Restless {
+    store: MemoryStore,
+    writes: AtomicUsize,
+}
+
+fn later(credential: &Credential) -> Credential {
+    let expires_at = credential.expires_at.map(|at| Timestamp(at.0 + 3600));
+    Credential { access_token: Some(Secret::new("ya29.later")), expires_at, ..credential.clone() }
+}
+
+#[async_trait]
+impl CredentialStore for Restless {
+    async fn get(&self, key: &CredentialKey) -> Result<Option<Versioned<Credential>>, StoreError> {
+        let found = self.store.get(key).await?;
+        let one_less = |left: usize| left.checked_sub(1);
+        if let Some(found) = &found
+            && self.writes.fetch_update(SeqCst, SeqCst, one_less).is_ok()
+        {
+            self.store.put(key, &later(&found.value), Expect::Any).await?;
+        }
+        Ok(found)
+    }
+
+    async fn put(&self, key: &CredentialKey, credential: &Credential, expect: Expect) -> Result<Version, StoreError> {
+        self.store.put(key, credential, expect).await
+    }
+
+    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
+        self.store.delete(key).await
+    }
+
+    fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {
+        self.store.list(filter)
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_writes_while_its_credential_is_removed_is_brought_along() {
+    let (store, there) = (MemoryStore::new(), place("to", MemoryStore::new()));
+    store.put(&ann(), &credential(0), Expect::Absent).await.unwrap();
+    let newest = later(&later(&later(&credential(0))));
+    let here = place("from", Restless { store, writes: AtomicUsize::new(3) });
+    let (_, report) = migrate(&here, &there, DELETE).await;
+    assert!(report.is_complete() && report.removed == 1, "{report:?}");
+    assert_eq!(content(there.store()).await, BTreeMap::from([(ann(), newest)]));
+    assert!(content(here.store()).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_source_that_never_rests_is_not_removed() {
+    let (store, there) = (MemoryStore::new(), place("to", MemoryStore::new()));
+    store.put(&ann(), &credential(0), Expect::Absent).await.unwrap();
+    let here = place("from", Restless { store, writes: AtomicUsize::new(1000) });
+    let (_, report) = migrate(&here, &there, DELETE).await;
+    assert_eq!((report.removed, report.not_removed.len()), (0, 1), "{report:?}");
+    assert!(content(here.store()).await.contains_key(&ann()) && content(there.store()).await.contains_key(&ann()));
+}
+
+#[tokio::test]
+async fn a_migration_that_is_stopped_ends_after_what_is_on_its_way_and_finishes_when_run_again() {
+    let (from, to) = (place("from", MemoryStore::new()), place("to", MemoryStore::new()));
+    for n in 0..2000 {
+        let key = suite::key("google", &format!("user{n}@example.com"), "default");
+        from.store().put(&key, &credential(n), Expect::Absent).await.unwrap();
+    }
+    let all = content(from.store()).await;
+    let plan = migrate::plan(&from, &to).await.unwrap();
+    let stop = tokio::sync::Notify::new();
+    let stop_at = |at: Step| {
+        let stop = &stop;
+        move |step| {
+            if step == at {
+                stop.notify_one()
+            }
+        }
+    };
+    let stopped = migrate::run_until(&plan, &from, &to, DELETE, stop_at(Step::Copied(1)), stop.notified()).await;
+    assert!(!stopped.is_of(&plan) && stopped.removed == 0, "nothing is removed before all have arrived");
+    let arrived = content(to.store()).await;
+    assert_eq!(arrived.len(), stopped.outcomes.len(), "what was on its way has arrived");
+    assert!(!arrived.is_empty() && arrived.len() < all.len());
+
+    let stopped = migrate::run_until(&plan, &from, &to, DELETE, stop_at(Step::Removed(1)), stop.notified()).await;
+    assert!(stopped.is_of(&plan) && (1..2000).contains(&stopped.removed), "{}", stopped.removed);
+    assert_eq!(content(to.store()).await, all);
+    assert_eq!(content(from.store()).await.len(), all.len() - stopped.removed);
+
+    let (_, report) = migrate(&from, &to, DELETE).await;
+    assert!(report.is_complete());
+    assert_eq!(content(to.store()).await, all);
+    assert!(content(from.store()).await.is_empty());
+}

@@ -214,7 +214,9 @@ async fn many_keys_are_written_at_once(store: Arc<impl CredentialStore + 'static
             let key = key("google", &format!("user{n}@example.com"), "default");
             let version = store.put(&key, &credential(n), Expect::Absent).await.unwrap();
             // An acknowledged write is seen at once by whoever wrote it.
-            assert_eq!(store.get(&key).await.unwrap(), Some(Versioned { value: credential(n), version }));
+            let written = Some(Versioned { value: credential(n), version });
+            assert_eq!(store.get(&key).await.unwrap(), written);
+            assert_eq!(store.get_newest(&key).await.unwrap(), written, "nothing is newer than what was just written");
         })
     });
     for task in join_all(tasks).await {

@@ -25,6 +25,17 @@ impl Accounts {
         if self.state.get(&done).await?.is_some() {
             return Ok(0);
         }
+        let links = self.recover_again().await?;
+        self.state.put(&done, b"1", Duration::MAX, Expect::Any).await?;
+        Ok(links)
+    }
+
+    /// As [`Accounts::recover`], also where it was done before: after credentials came with their notes from another store.
+    /// Whoever has a record keeps it as it is.
+    ///
+    /// # Errors
+    /// As [`Accounts::recover`].
+    pub async fn recover_again(&self) -> Result<usize, AuthError> {
         let mut found: BTreeMap<Account, Owned> = BTreeMap::new();
         let mut active: BTreeMap<Account, (Timestamp, Account)> = BTreeMap::new();
         let mut links = 0;
@@ -62,7 +73,6 @@ impl Accounts {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.state.put(&done, b"1", Duration::MAX, Expect::Any).await?;
         if links > 0 {
             info!(links, "linked accounts were found beside their credentials");
         }

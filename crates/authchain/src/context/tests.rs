@@ -25,7 +25,7 @@ impl TokenSource for Source {
 }
 
 fn context(source: &Arc<Source>) -> AuthContext {
-    let endpoints = Endpoints { base: Some("http://127.0.0.1:9".parse().unwrap()) };
+    let endpoints = Endpoints::under("http://127.0.0.1:9".parse().unwrap());
     let services = ServiceFactory::new(source.clone(), endpoints, CacheOptions::default()).unwrap();
     let rules = Arc::new(*authchain_google::registry());
     let toolbox = Toolbox::new(source.clone(), services, Arc::default(), rules)

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use authchain::{
     accounts::{Account, Accounts, Health, SetUp, Unlinked},
     core::{
-        AuthError, Credential, CredentialKey, CredentialStatus, Email, ExactScopes, ManualClock, OAuthClient,
-        Principal, ProviderId, Scopes, StateStore, Timestamp, TokenGroup, UserId,
+        AuthError, Credential, CredentialKey, CredentialStatus, CredentialStore, Email, ExactScopes, Expect,
+        ManualClock, OAuthClient, Principal, ProviderId, Scopes, StateStore, Timestamp, TokenGroup, UserId,
     },
     provider::{CredentialManager, RefreshOptions},
     store::{MemoryState, MemoryStore},
@@ -218,6 +218,21 @@ async fn links_survive_the_loss_of_the_state_database() {
     assert_eq!(after.selects(ANN, WORK).await.unwrap(), WORK);
     assert!(refused(&after.selects(BOB, WORK).await), "what was unlinked stays so");
     assert_eq!(after.accounts.recover().await.unwrap(), 0, "once is enough");
+}
+
+#[tokio::test]
+async fn links_that_come_with_credentials_of_another_store_are_known_when_they_are_looked_for_again() {
+    let (there, here) = (World::new(), World::new());
+    there.signs_in(ANN).await;
+    there.links(ANN, WORK).await;
+    assert_eq!(here.accounts.recover().await.unwrap(), 0, "its state is not new from now on");
+    for who in [ANN, WORK] {
+        let moved = there.store.get(&account(who).key()).await.unwrap().unwrap();
+        here.store.put(&account(who).key(), &moved.value, Expect::Absent).await.unwrap();
+    }
+    assert!(refused(&here.selects(ANN, WORK).await), "nobody is let in before it is known");
+    assert_eq!(here.accounts.recover_again().await.unwrap(), 1);
+    assert_eq!(here.selects(ANN, WORK).await.unwrap(), WORK);
 }
 
 #[tokio::test]

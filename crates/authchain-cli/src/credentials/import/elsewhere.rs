@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use authchain::store::import::{self, Finding, Means};
+use authchain::{
+    store::import::{self, Finding, Means},
+    trust::Trust,
+};
 
 use crate::{failure::Failure, output::Output};
 
@@ -29,7 +32,7 @@ pub(super) fn usual_places(own: &Path, output: &Output) -> Vec<PathBuf> {
 /// The rows of a gateway's database. What opens it comes from the environment, under the names that the gateway uses: a
 /// command line is seen by everyone.
 #[cfg(feature = "postgres")]
-pub(super) async fn in_gateway(means: &Means) -> Result<Vec<Finding>, Failure> {
+pub(super) async fn in_gateway(means: &Means, trust: &Trust) -> Result<Vec<Finding>, Failure> {
     use authchain::core::Secret;
     use import::GatewayKeys;
 
@@ -42,11 +45,11 @@ pub(super) async fn in_gateway(means: &Means) -> Result<Vec<Finding>, Failure> {
     let older = variable("AUTH_GATEWAY_ROTATION_KEYS").unwrap_or_default();
     keys.extend(older.split(',').map(str::trim).filter(|key| !key.is_empty()).map(Secret::from));
     let salt = Secret::new(variable("AUTH_GATEWAY_ENCRYPTION_KEY_SALT").unwrap_or_default());
-    Ok(import::look_in_gateway(&url, &GatewayKeys::new(&keys, &salt), means).await?)
+    Ok(import::look_in_gateway(&url, &GatewayKeys::new(&keys, &salt), means, trust).await?)
 }
 
 #[cfg(not(feature = "postgres"))]
 #[expect(clippy::unused_async, reason = "it connects where the feature is on")]
-pub(super) async fn in_gateway(_: &Means) -> Result<Vec<Finding>, Failure> {
+pub(super) async fn in_gateway(_: &Means, _: &Trust) -> Result<Vec<Finding>, Failure> {
     Err(super::place::unconfigured("this program was built without PostgreSQL: build it with --features postgres"))
 }

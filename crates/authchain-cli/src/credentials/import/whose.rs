@@ -47,14 +47,14 @@ async fn ask(config: &Config, found: &Found) -> Result<(Email, Credential), Stri
         Err(RefreshError::NoRefreshToken) => found.credential.clone(),
         Err(error) => return Err(error.to_string()),
     };
-    Ok((address(&client, &fresh).await?, fresh))
+    Ok((address(config, &client, &fresh).await?, fresh))
 }
 
 /// The answer of the userinfo endpoint (OpenID Connect Core 1.0, section 5.3).
-async fn address(client: &ProviderClient, credential: &Credential) -> Result<Email, String> {
+async fn address(config: &Config, client: &ProviderClient, credential: &Credential) -> Result<Email, String> {
     let url = client.provider().userinfo_url.clone().ok_or("it has no userinfo endpoint")?;
     let token = credential.access_token.as_ref().ok_or("there is no access token to ask with")?;
-    let http = authchain::provider::http_client().map_err(|error| error.to_string())?;
+    let http = authchain::provider::http_client_trusting(&config.trust).map_err(|error| error.to_string())?;
     let answer = http.get(url).bearer_auth(token.expose()).send().await.map_err(|e| e.without_url().to_string())?;
     if !answer.status().is_success() {
         return Err(format!("it answers {}: the scope openid or userinfo.email may be missing", answer.status()));

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use authchain_core::{
     BoxStream, Cause, Credential, CredentialKey, CredentialStore, Expect, KeyFilter, StoreError, Version, Versioned,
 };
+use tokio::sync::watch;
 
 type Rival = Box<dyn FnOnce(&TestStore) + Send>;
 
@@ -24,6 +25,8 @@ pub(crate) struct TestStore {
     failing_reads: AtomicBool,
     failing_writes: AtomicBool,
     hanging_writes: AtomicBool,
+    /// Closed, answers to reads are on their way until it is opened.
+    reading_gate: watch::Sender<bool>,
     failing_deletes: AtomicBool,
     rival: Mutex<Option<Rival>>,
 }
@@ -61,6 +64,11 @@ impl TestStore {
         self.failing_reads.store(fail, Ordering::SeqCst);
     }
 
+    /// What is read from now on is what is stored at that moment, and arrives when the gate is opened.
+    pub(crate) fn hold_reads(&self, hold: bool) {
+        self.reading_gate.send_replace(hold);
+    }
+
     pub(crate) fn fail_writes(&self, fail: bool) {
         self.failing_writes.store(fail, Ordering::SeqCst);
     }
@@ -92,7 +100,9 @@ impl CredentialStore for TestStore {
     async fn get(&self, key: &CredentialKey) -> Result<Option<Versioned<Credential>>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         Self::fail(&self.failing_reads, "reading")?;
-        Ok(self.records.lock().unwrap().get(key).cloned())
+        let read = self.records.lock().unwrap().get(key).cloned();
+        self.reading_gate.subscribe().wait_for(|held| !held).await.unwrap();
+        Ok(read)
     }
 
     async fn put(&self, key: &CredentialKey, value: &Credential, expect: Expect) -> Result<Version, StoreError> {

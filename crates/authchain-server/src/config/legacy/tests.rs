@@ -85,6 +85,30 @@ fn https_is_switched_on_by_the_three_older_names() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn with_its_own_certificate_in_ssl_cert_file_the_server_trusts_the_system_or_the_folders_of_ssl_cert_dir() {
+    let config = with_https(&[("ENABLE_HTTPS", "true")]).unwrap();
+    assert_eq!(config.trust, Trust::without_the_file(None).unwrap());
+    assert_eq!(config.storage.trust, config.trust);
+    let config = with_https(&[("ENABLE_HTTPS", "true"), ("SSL_CERT_DIR", "/ours:/theirs")]).unwrap();
+    assert_eq!(config.trust, Trust::without_the_file(Some(OsStr::new("/ours:/theirs"))).unwrap());
+    assert_ne!(config.trust, Trust::without_the_file(None).unwrap());
+    let said: Vec<_> = config.notices.iter().filter(|notice| notice.contains("trust")).collect();
+    assert!(matches!(said[..], [notice] if notice.contains("SSL_CERT_FILE")), "{said:?}");
+}
+
+#[test]
+fn where_ssl_cert_file_is_not_the_servers_own_certificate_it_says_whom_to_trust() {
+    let ours = ("AUTHCHAIN__TLS__CERTIFICATE_FILE", "ours.pem");
+    for more in [&[][..], &[("ENABLE_HTTPS", "false")], &[("ENABLE_HTTPS", "true"), ours], &[("SSL_CERT_DIR", "/ours")]]
+    {
+        let config = with_https(more).unwrap();
+        assert_eq!((&config.trust, &config.storage.trust), (&Trust::default(), &Trust::default()), "{more:?}");
+        assert!(!config.notices.iter().any(|notice| notice.contains("trust")), "{:?}", config.notices);
+    }
+}
+
+#[test]
 fn where_https_is_not_asked_for_ssl_cert_file_means_what_it_means_to_openssl() {
     for more in [&[][..], &[("ENABLE_HTTPS", "false")]] {
         let config = with_https(more).unwrap();
