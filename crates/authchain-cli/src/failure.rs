@@ -2,8 +2,7 @@
 
 use std::fmt::Display;
 
-use authchain::core::{AuthError, ErrorCode, StoreError};
-pub(crate) use authchain_server::control::with_causes;
+use authchain::core::{AuthError, ErrorCode, StoreError, with_causes};
 use authchain_server::{StartError, config::ConfigError};
 
 /// A command that failed.

@@ -49,6 +49,22 @@ impl StdError for Cause {
     }
 }
 
+/// What went wrong and why, in one line: for whoever reads no log.
+pub fn with_causes(error: &dyn StdError) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(why) = cause {
+        let why_in_words = why.to_string();
+        // Some repeat their cause in their own words.
+        if !said.contains(&why_in_words) {
+            said.push_str(": ");
+            said.push_str(&why_in_words);
+        }
+        cause = why.source();
+    }
+    said
+}
+
 /// Why an account has to sign in (again).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignIn {

@@ -17,7 +17,7 @@ mod token;
 
 pub use clock::{Clock, ManualClock, ShiftedClock, SystemClock, Timestamp};
 pub use credential::{Credential, CredentialKey, CredentialStatus, OAuthClient, TokenGroup};
-pub use error::{AuthError, Cause, ErrorCode, SignIn};
+pub use error::{AuthError, Cause, ErrorCode, SignIn, with_causes};
 pub use identity::{ClientId, Email, InvalidEmail, InvalidId, ProviderId, UserId};
 pub use principal::{Principal, Tier};
 pub use request::{AuthRequest, Presented, Token};

@@ -119,10 +119,15 @@ impl Verifier {
 
     /// Whether this token names one of these issuers. Nothing is verified.
     pub fn trusts(&self, token: &(impl AsRef<[u8]> + ?Sized)) -> bool {
+        self.named(token.as_ref()).is_some()
+    }
+
+    /// The parts of a token that names one of these issuers. Who trusts nobody looks at nothing.
+    fn named<'t>(&self, token: &'t [u8]) -> Option<Compact<'t>> {
         if self.issuers.is_empty() {
-            return false;
+            return None;
         }
-        Compact::split(token.as_ref(), self.options.longest).is_ok_and(|compact| self.is_named(&compact))
+        Compact::split(token, self.options.longest).ok().filter(|compact| self.is_named(compact))
     }
 
     fn is_named(&self, compact: &Compact<'_>) -> bool {
@@ -149,8 +154,7 @@ impl Verifier {
     /// [`Verifier::check`] for a token that [`Verifier::trusts`]; nothing for any other.
     pub fn check_if_trusted(&self, token: &(impl AsRef<[u8]> + ?Sized)) -> Option<Checked> {
         let token = token.as_ref();
-        let compact = Compact::split(token, self.options.longest).ok()?;
-        self.is_named(&compact).then(|| self.examine(token, &compact).into())
+        self.named(token).map(|compact| self.examine(token, &compact).into())
     }
 
     /// Checks a token; fetches the issuer's keys first where they are missing. Everybody who waits for the same keys

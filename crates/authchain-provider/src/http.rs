@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use authchain_core::{AuthError, Cause, Clock, Timestamp};
+use authchain_core::{AuthError, Cause, Clock, Timestamp, with_causes};
 use authchain_trust::Trust;
 use reqwest::{Certificate, ClientBuilder, RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
 
@@ -61,7 +61,7 @@ pub(crate) struct Answer {
 pub(crate) async fn send(request: RequestBuilder, clock: &dyn Clock) -> Result<Answer, Unanswered> {
     let unanswered = |error: reqwest::Error| Unanswered {
         never_sent: error.is_connect(),
-        cause: Cause::text(sentence(&error.without_url())),
+        cause: Cause::text(with_causes(&error.without_url())),
     };
     let mut response = request.send().await.map_err(unanswered)?;
     let retry_after = retry_after(&response, clock.now());
@@ -73,21 +73,6 @@ pub(crate) async fn send(request: RequestBuilder, clock: &dyn Clock) -> Result<A
         body.extend_from_slice(&chunk);
     }
     Ok(Answer { status: response.status(), retry_after, body })
-}
-
-/// An error with its causes, each once, as one line.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// `Retry-After` as a span from `now`: seconds, or a date (RFC 9110, section 10.2.3).

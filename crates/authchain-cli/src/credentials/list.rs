@@ -2,6 +2,7 @@
 
 use authchain::core::{
     AuthError, Clock, Credential, CredentialKey, CredentialStore, ErrorCode, KeyFilter, StoreError, SystemClock,
+    with_causes,
 };
 use authchain_server::config::Config;
 use futures_util::{StreamExt, stream};
@@ -13,7 +14,7 @@ use super::{
     words,
 };
 use crate::{
-    failure::{Failure, with_causes},
+    failure::Failure,
     output::{Output, table},
 };
 

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use authchain::core::with_causes;
 use reqwest::{Client, Method, Response, header};
 use serde_json::Value;
 use url::{Host, Url};
@@ -87,12 +88,12 @@ impl Walk {
                 Ok(answer) => answer,
                 Err(error) if !reached => {
                     let code = authchain::core::ErrorCode::UpstreamUnavailable;
-                    let why = crate::failure::with_causes(&error.without_url());
+                    let why = with_causes(&error.without_url());
                     return Err(Failure::of(code, format!("{origin} cannot be reached: {why}"))
                         .fix("Check the address, and that the server runs."));
                 }
                 Err(error) => {
-                    self.check(false, what, crate::failure::with_causes(&error.without_url()), PROXY);
+                    self.check(false, what, with_causes(&error.without_url()), PROXY);
                     continue;
                 }
             };
@@ -269,7 +270,7 @@ impl Walk {
                     (false, _) => (Grade::Warning, format!("the preflight is answered with {}", answer.status())),
                 }
             }
-            Err(error) => (Grade::Warning, crate::failure::with_causes(&error.without_url())),
+            Err(error) => (Grade::Warning, with_causes(&error.without_url())),
         };
         self.add(grade, "clients in a browser", found, fix);
     }
@@ -292,7 +293,7 @@ impl Walk {
                 Err(_) => "200, but it is no JSON".to_owned(),
             },
             Ok(answer) => answer.status().to_string(),
-            Err(error) => crate::failure::with_causes(&error.without_url()),
+            Err(error) => with_causes(&error.without_url()),
         };
         self.check(false, path, found, PROXY);
         None

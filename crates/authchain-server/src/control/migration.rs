@@ -1,10 +1,10 @@
 //! An order to move credentials, carried out: the plan, the word to go, every credential, and what became of each.
 
-use std::{error::Error, io, path::absolute, pin::pin, sync::Arc, time::Duration};
+use std::{io, path::absolute, pin::pin, sync::Arc, time::Duration};
 
 use authchain::{
     accounts::Accounts,
-    core::{CredentialKey, ErrorCode},
+    core::{CredentialKey, ErrorCode, with_causes},
     provider::CredentialManager,
     store::{
         StorageMode,
@@ -271,22 +271,6 @@ pub fn problem(error: &TransferError) -> String {
         TransferError::Occupied(_) => format!("{error}; it stays, unless --replace says otherwise"),
         other => with_causes(other),
     }
-}
-
-/// What went wrong and why, in one line: at a terminal there is no log to look into.
-pub fn with_causes(error: &dyn Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(why) = cause {
-        let why_in_words = why.to_string();
-        // Some repeat their cause in their own words.
-        if !said.contains(&why_in_words) {
-            said.push_str(": ");
-            said.push_str(&why_in_words);
-        }
-        cause = why.source();
-    }
-    said
 }
 
 /// Whether nothing of the plan was left out because somebody stopped it.

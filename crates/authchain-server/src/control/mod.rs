@@ -18,7 +18,7 @@ mod wire;
 
 pub use self::{
     ask::{AskError, Asked},
-    migration::{problem, with_causes},
+    migration::problem,
     place::{IfMissing, has_keys, key_file, open_place},
     wire::{MigrationOrder, Outcome, Planned, Refusal, Row, Said},
 };

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use authchain::{
-    core::{AuthError, CredentialKey, ErrorCode, StoreError},
+    core::{AuthError, CredentialKey, ErrorCode, StoreError, with_causes},
     store::{StorageMode, transfer::Arrival},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -12,7 +12,6 @@ use tokio::{
     time::timeout,
 };
 
-use super::migration::with_causes;
 use crate::StartError;
 
 /// The longest line. A plan with ten thousand records that cannot be read fits.

@@ -69,7 +69,7 @@ pub(super) fn order<'a>(
     }
     let asked = params.one("audience")?.ok_or_else(|| OAuthError::invalid_request("audience is missing"))?;
     let (audience, client) = open
-        .find(|(audience, _)| is_same_issuer(&audience.issuer, asked))
+        .find(|(audience, _)| bare(&audience.issuer) == bare(asked))
         .ok_or_else(|| invalid_target("the operator has not listed this audience for this client"))?;
     let resource = match (params.one("resource")?, audience.resources.as_slice()) {
         (Some(asked), resources) => resources.iter().find(|listed| resource::names(listed, asked)),
@@ -98,10 +98,9 @@ fn scopes_of(audience: &ExchangeAudience, params: &Params) -> Result<Scopes, OAu
     Err(OAuthError::new(StatusCode::BAD_REQUEST, "invalid_scope", why))
 }
 
-/// URL libraries add a slash to a bare host; nothing else may differ.
-fn is_same_issuer(listed: &str, asked: &str) -> bool {
-    let bare = |issuer: &str| issuer.strip_suffix('/').unwrap_or(issuer).to_owned();
-    bare(listed) == bare(asked)
+/// What of an issuer is compared: URL libraries add a slash to a bare host; nothing else may differ.
+fn bare(issuer: &str) -> &str {
+    issuer.strip_suffix('/').unwrap_or(issuer)
 }
 
 fn invalid_target(why: &'static str) -> OAuthError {
@@ -126,10 +125,10 @@ pub(crate) fn check(
             return refuse("an issuer is an https address without query and fragment".into());
         }
         // The draft, "Cross-Domain Use": nobody gives tokens for what it vouched for itself.
-        if is_same_issuer(issuer, own_issuer) {
+        if bare(issuer) == bare(own_issuer) {
             return refuse("it is this server itself".into());
         }
-        if !issuers.insert(issuer.trim_end_matches('/')) {
+        if !issuers.insert(bare(issuer)) {
             return refuse("it is there twice".into());
         }
         if audience.resources.is_empty() || !audience.resources.iter().all(is_safe) {
