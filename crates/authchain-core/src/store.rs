@@ -23,7 +23,7 @@ pub struct Versioned<T> {
     pub version: Version,
 }
 
-/// What a writer believes is stored. A write that finds something else fails with [`StoreError::Conflict`].
+/// What a writer believes is stored. A write or a removal that finds something else fails with [`StoreError::Conflict`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
     /// Nothing is stored.
@@ -146,11 +146,13 @@ pub trait CredentialStore: Send + Sync {
     /// [`StoreError::Conflict`] when it is not; otherwise as [`CredentialStore::get`]. What was stored stays.
     async fn put(&self, key: &CredentialKey, credential: &Credential, expect: Expect) -> Result<Version, StoreError>;
 
-    /// Removes one credential. `false` when there was none.
+    /// Removes one credential, only if the stored version is what the caller saw, so that nothing is lost that somebody
+    /// wrote since. `false` when there was none, whatever was expected.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it could not be removed.
-    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError>;
+    /// [`StoreError::Conflict`] when another version is stored, [`StoreError::Unavailable`] when it could not be removed.
+    /// What was stored stays.
+    async fn delete(&self, key: &CredentialKey, expect: Expect) -> Result<bool, StoreError>;
 
     /// All keys that pass the filter, in no particular order.
     fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>>;
