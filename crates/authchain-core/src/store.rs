@@ -73,7 +73,7 @@ pub enum StoreError {
         why: String,
     },
     /// The key that a record was sealed with is not at hand.
-    #[error("{what} is sealed with key {wanted}; at hand: {at_hand}")]
+    #[error("{what} is sealed with the key {wanted}; at hand: {at_hand}")]
     WrongKey {
         /// The file or record.
         what: String,

@@ -125,8 +125,8 @@ impl CredentialStore for BackupStore {
         self.files.put(key, credential, expect).await
     }
 
-    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
-        self.files.delete(key).await
+    async fn delete(&self, key: &CredentialKey, expect: Expect) -> Result<bool, StoreError> {
+        self.files.delete(key, expect).await
     }
 
     fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {

@@ -52,8 +52,13 @@ impl CredentialStore for MemoryStore {
         Ok(version)
     }
 
-    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
-        Ok(self.inner().credentials.remove(key).is_some())
+    async fn delete(&self, key: &CredentialKey, expect: Expect) -> Result<bool, StoreError> {
+        let mut inner = self.inner();
+        let Some(stored) = inner.credentials.get(key) else { return Ok(false) };
+        if !expect.allows(Some(stored.version)) {
+            return Err(StoreError::Conflict { what: key.to_string() });
+        }
+        Ok(inner.credentials.remove(key).is_some())
     }
 
     fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {

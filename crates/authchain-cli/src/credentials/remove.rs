@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use authchain::{
-    core::{Clock, CredentialKey, OAuthClient, ScopeRules, SystemClock},
+    core::{Clock, CredentialKey, Expect, OAuthClient, ScopeRules, SystemClock},
     provider::{CredentialManager, Provider, ProviderClient, RefreshOptions, Revocation, http_client_trusting},
 };
 use authchain_server::{config::Config, google_client};
@@ -58,7 +58,7 @@ pub(super) async fn delete(config: &Config, which: &Which, yes: bool, output: &O
         return Err(Failure::not_found(format!("nothing is stored for {key}"), "See all: authchain credentials list"));
     }
     confirm(&format!("{key} is deleted from {place}; at the provider the grant lives on."), yes)?;
-    let deleted = place.store().delete(&key).await?;
+    let deleted = place.store().delete(&key, Expect::Any).await?;
     let mut answer = words::identity(&key);
     answer.insert("deleted".into(), json!(deleted));
     answer.insert("ended_at_provider".into(), json!(false));

@@ -23,8 +23,8 @@ use std::{
 
 use async_trait::async_trait;
 use authchain_core::{
-    AccessToken, AuthError, Cause, Clock, Credential, CredentialKey, CredentialStore, Email, ProviderId, ScopeRules,
-    Scopes, SignIn, TokenSource, UserId,
+    AccessToken, AuthError, Cause, Clock, Credential, CredentialKey, CredentialStore, Email, Expect, ProviderId,
+    ScopeRules, Scopes, SignIn, TokenSource, UserId,
 };
 use tokio::sync::broadcast;
 
@@ -202,7 +202,7 @@ impl CredentialManager {
     pub async fn disconnect(&self, key: &CredentialKey) -> Result<Revocation, AuthError> {
         let record = self.load(key).await;
         // Removed first: a refresh that is under way then finds nothing to write over, and brings nothing back.
-        let removed = self.store.delete(key).await;
+        let removed = self.store.delete(key, Expect::Any).await;
         self.memory.settle(key, None);
         let revocation = match (record, self.upstreams.get(&key.provider)) {
             (Ok(None), _) => Revocation::NothingStored,

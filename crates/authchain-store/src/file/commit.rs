@@ -40,6 +40,7 @@ pub(super) enum Job {
     },
     Delete {
         key: CredentialKey,
+        expect: Expect,
         reply: Reply<bool>,
     },
     /// Seal it for the primary key, whatever is in it.
@@ -186,7 +187,7 @@ fn commit(folder: &Folder, observer: &Observer, jobs: Vec<Job>) -> Vec<OwnedFd> 
                 }
                 Err(error) => reply.send(Err(error)),
             },
-            Job::Delete { key, reply } => match doomed_files(folder, &key) {
+            Job::Delete { key, expect, reply } => match doomed_files(folder, observer, &key, expect) {
                 Ok(files) if files.is_empty() => {
                     observer(&key, None);
                     reply.send(Ok(false));
@@ -281,9 +282,7 @@ fn prepare(
         stored => {
             let version = stored.as_ref().map(|stored| stored.version);
             if !expect.allows(version) {
-                let stored = stored.and_then(|s| Some(Versioned { value: s.credential.ok()?, version: s.version }));
-                observer(key, stored);
-                return Err(StoreError::Conflict { what: key.to_string() });
+                return Err(conflict(observer, key, stored));
             }
             for_users = stored.and_then(|stored| stored.for_users);
         }
@@ -350,9 +349,23 @@ fn publish(
     Ok(())
 }
 
+/// Whoever expected something else is told so, after the observer has heard what is there.
+fn conflict(observer: &Observer, key: &CredentialKey, stored: Option<Stored>) -> StoreError {
+    observer(key, stored.and_then(|s| Some(Versioned { value: s.credential.ok()?, version: s.version })));
+    StoreError::Conflict { what: key.to_string() }
+}
+
 /// Everything that is to go when a key's credential goes; the old names first, so that what a crash leaves is the newest.
-fn doomed_files(folder: &Folder, key: &CredentialKey) -> Result<Vec<PathBuf>, StoreError> {
+fn doomed_files(
+    folder: &Folder,
+    observer: &Observer,
+    key: &CredentialKey,
+    expect: Expect,
+) -> Result<Vec<PathBuf>, StoreError> {
     let Some(stored) = folder.stored(key)? else { return Ok(Vec::new()) };
+    if !expect.allows(Some(stored.version)) {
+        return Err(conflict(observer, key, Some(stored)));
+    }
     let mut files = folder.readable_old_files(key)?;
     if !files.contains(&stored.path) {
         files.push(stored.path);

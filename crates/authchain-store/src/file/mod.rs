@@ -136,9 +136,9 @@ impl CredentialStore for FileStore {
         self.writer.ask(|reply| Job::Put { key, credential, expect, reply }).await
     }
 
-    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
+    async fn delete(&self, key: &CredentialKey, expect: Expect) -> Result<bool, StoreError> {
         let key = key.clone();
-        self.writer.ask(|reply| Job::Delete { key, reply }).await
+        self.writer.ask(|reply| Job::Delete { key, expect, reply }).await
     }
 
     fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {

@@ -8,7 +8,7 @@ mod place;
 
 use std::collections::BTreeSet;
 
-use authchain_core::{Cause, CredentialKey, KeyFilter, StoreError};
+use authchain_core::{Cause, CredentialKey, Expect, KeyFilter, StoreError};
 use futures_util::{FutureExt, StreamExt, future, stream};
 
 pub use self::place::{Place, PlaceError};
@@ -18,7 +18,7 @@ use crate::transfer::{self, Arrival, Collision, TransferError};
 /// ready when one is done.
 const AT_ONCE: usize = 512;
 
-/// How often a credential is compared again before its removal that somebody changes at the same moment.
+/// How often a credential is compared again before its removal where somebody changes it at the same moment.
 const TRIES: usize = 8;
 
 /// What is to be done.
@@ -122,7 +122,7 @@ pub async fn plan(from: &Place, to: &Place) -> Result<Plan, StoreError> {
 /// Carries out a plan. A credential that fails does not keep the others from arriving; it keeps all of them in the source.
 ///
 /// Nobody should write in the source meanwhile: what a server refreshes there after its credential was copied is brought
-/// along once more right before a removal, and not after it.
+/// along before the removal, which takes nothing that has not arrived; what it writes after that stays there.
 pub async fn run(plan: &Plan, from: &Place, to: &Place, options: Options, progress: impl Fn(Step)) -> Report {
     run_until(plan, from, to, options, progress, future::pending()).await
 }
@@ -171,7 +171,7 @@ async fn copy(key: &CredentialKey, from: &Place, to: &Place, collision: Collisio
     }
 }
 
-/// Removes from the source what has arrived; each is compared once more right before.
+/// Removes from the source what has arrived; each is compared once more before.
 async fn remove(
     report: &mut Report,
     from: &Place,
@@ -198,14 +198,16 @@ async fn remove(
     }
 }
 
-/// A server that goes on working may write between the comparison and the removal: then it is compared again.
+/// Removes the version that has arrived and no other. A server that goes on working may write in between: then the newer
+/// one is brought along first.
 async fn remove_one(key: &CredentialKey, from: &Place, to: &Place, collision: Collision) -> Result<(), TransferError> {
     for _ in 0..TRIES {
         let Some(found) = from.store().get(key).await? else { return Ok(()) };
         transfer::bring(to.store(), key, &found.value, collision).await?;
-        if from.store().get(key).await?.is_some_and(|now| now.version == found.version) {
-            from.store().delete(key).await?;
-            return Ok(());
+        match from.store().delete(key, Expect::Version(found.version)).await {
+            Err(StoreError::Conflict { .. }) => {}
+            // Already gone is as good: what was last there has arrived.
+            removed => return Ok(removed.map(drop)?),
         }
     }
     let cause = Cause::text("somebody changes it all the time");

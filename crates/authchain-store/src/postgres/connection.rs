@@ -17,8 +17,9 @@ use tokio::{sync::Mutex, time::timeout};
 use tokio_postgres::{Client, Config, Error, error::SqlState};
 
 use super::{
+    address::Address,
     schema::{Statements, Unusable, set_up},
-    tls::Tls,
+    tls::{self, Tls},
 };
 
 /// How long a statement may take before its connection counts as lost.
@@ -77,23 +78,17 @@ impl Trouble {
 impl Connections {
     /// Reads the URL; nothing is connected yet.
     pub(super) fn new(url: &Secret, trust: &Trust) -> Result<Self, StoreError> {
-        // The words of the parser's error may quote the URL, and the password with it.
-        let bad =
-            || StoreError::Unsupported("the URL of the database is not like postgresql://user@host/database".into());
-        let mut config: Config = url.expose().parse().map_err(|_: Error| bad())?;
+        let address = Address::read(url)?;
+        let name = address.name();
+        let Address { mut config, roots } = address;
+        let tls = Tls::new(trust, roots.as_deref())?;
         config.connect_timeout(WAIT).keepalives_idle(Duration::from_secs(30));
         if config.get_application_name().is_none() {
             config.application_name("authchain");
         }
-        let hosts = config.get_hosts().iter().map(|host| match host {
-            tokio_postgres::config::Host::Tcp(name) => name.clone(),
-            tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
-        });
-        let hosts = hosts.collect::<Vec<_>>().join(", ");
-        let name = format!("the database {} at {hosts}", config.get_dbname().unwrap_or("of the user"));
         let count = available_parallelism().map_or(2, |cores| cores.get().min(MOST));
         let slots = std::iter::repeat_with(Slot::default).take(count).collect();
-        Ok(Self { config, tls: Tls::new(trust)?, name, slots, next: AtomicUsize::new(0), outage: RwLock::default() })
+        Ok(Self { config, tls, name, slots, next: AtomicUsize::new(0), outage: RwLock::default() })
     }
 
     /// What the database is called in errors.
@@ -135,11 +130,11 @@ impl Connections {
                     outage(None);
                     return Ok(live);
                 }
-                Err(error @ StoreError::Unavailable { .. }) if started.elapsed() < WAIT => {
+                Err(Trouble::Lost(error)) if started.elapsed() < WAIT => {
                     tracing::debug!(%error, "the database is away");
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(error) => {
+                Err(Trouble::Lost(error) | Trouble::Refused(error)) => {
                     outage(Some((Instant::now(), error.clone())));
                     return Err(error);
                 }
@@ -147,7 +142,8 @@ impl Connections {
         }
     }
 
-    async fn open(&self) -> Result<Live, StoreError> {
+    /// What it says when it fails tells whether there is something to wait for.
+    async fn open(&self) -> Result<Live, Trouble> {
         let opening = async {
             let (mut client, connection) = self.config.connect(self.tls.clone()).await?;
             // It ends when the client is dropped or the server goes away; either is noticed by whoever asks next.
@@ -161,10 +157,15 @@ impl Connections {
             Ok(Live { client, statements })
         };
         match timeout(PATIENCE, opening).await {
-            Err(_) => Err(self.away(Cause::text("it does not answer"))),
+            Err(_) => Err(Trouble::Lost(self.away(Cause::text("it does not answer")))),
             Ok(Ok(live)) => Ok(live),
-            Ok(Err(Unusable::Refused(error))) => Err(error),
-            Ok(Err(Unusable::Failed(error))) => Err(self.failed(error).into_error()),
+            Ok(Err(Unusable::Refused(error))) => Err(Trouble::Refused(error)),
+            Ok(Err(Unusable::Failed(error))) => {
+                // A certificate is the same a moment later; whatever else is wrong may be mended meanwhile.
+                let is_final = tls::refusal(&error).is_some();
+                let error = self.failed(error).into_error();
+                Err(if is_final { Trouble::Refused(error) } else { Trouble::Lost(error) })
+            }
         }
     }
 
@@ -243,10 +244,11 @@ impl Connections {
             [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code)
                 || code.code().starts_with("08")
         });
-        let words = match error.as_db_error() {
+        let words = match (error.as_db_error(), tls::refusal(&error)) {
             // Its detail may quote the row; its message does not.
-            Some(said) => format!("{}: {}", said.code().code(), said.message()),
-            None => match std::error::Error::source(&error) {
+            (Some(said), _) => format!("{}: {}", said.code().code(), said.message()),
+            (None, Some(refusal)) => refusal,
+            (None, None) => match std::error::Error::source(&error) {
                 Some(source) => format!("{error}: {source}"),
                 None => error.to_string(),
             },

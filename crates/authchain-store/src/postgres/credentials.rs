@@ -153,14 +153,27 @@ impl CredentialStore for PostgresStore {
         Err(lost.unwrap_or_else(conflict))
     }
 
-    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
+    async fn delete(&self, key: &CredentialKey, expect: Expect) -> Result<bool, StoreError> {
+        let seen = match expect {
+            Expect::Any => None,
+            Expect::Version(seen) => Some(seen.0.cast_signed()),
+            Expect::Absent if self.row(key).await?.is_some() => {
+                return Err(StoreError::Conflict { what: key.to_string() });
+            }
+            Expect::Absent => return Ok(false),
+        };
         let notice = Notice { from: self.own, key: key.clone() }.to_string();
         let notice = notice.as_str();
         let deleted = self.connections.run(|live| async move {
             let [provider, user, group] = parts(key);
-            live.client.query(&live.statements.delete_credential, &[&provider, &user, &group, &notice]).await
+            live.client.query(&live.statements.delete_credential, &[&provider, &user, &group, &notice, &seen]).await
         });
-        deleted.await.map(|rows| !rows.is_empty()).map_err(Trouble::into_error)
+        let deleted = !deleted.await.map_err(Trouble::into_error)?.is_empty();
+        // Of two reasons why nothing was removed, what is there tells which.
+        if !deleted && seen.is_some() && self.row(key).await?.is_some() {
+            return Err(StoreError::Conflict { what: key.to_string() });
+        }
+        Ok(deleted)
     }
 
     fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {

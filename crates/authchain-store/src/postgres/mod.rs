@@ -4,6 +4,8 @@
 //! for the answer to another's. A connection that is lost is made again; meanwhile callers wait a moment and then get an
 //! error, and nothing has to be restarted when the database is back.
 
+mod address;
+mod binding;
 mod connection;
 mod credentials;
 mod notices;
@@ -46,8 +48,9 @@ pub struct Postgres(Arc<Connections>);
 
 impl Postgres {
     /// Connects to `postgresql://user:password@host/database?sslmode=require` and makes the tables where there are none.
-    /// Certificates are checked wherever TLS is spoken; `sslmode=prefer`, the default, falls back to plain text where the
-    /// server offers none.
+    /// Certificates are checked wherever TLS is spoken, so that `require` is no less than `verify-full`, which is another
+    /// word for it here; `prefer`, the default, falls back to plain text where the server offers no TLS. With
+    /// `sslrootcert=FILE` only those whose certificates are in that file (PEM) are trusted.
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] for a URL that is none, [`StoreError::Unavailable`] when the database cannot be reached

@@ -78,7 +78,10 @@ impl Statements {
             &format!("UPDATE authchain_credentials SET sealed = $4, version = $5 WHERE {key} AND version = $7"),
             6,
         );
-        let delete_credential = telling(&format!("DELETE FROM authchain_credentials WHERE {key}"), 4);
+        let delete_credential = telling(
+            &format!("DELETE FROM authchain_credentials WHERE {key} AND ($5::bigint IS NULL OR version = $5)"),
+            4,
+        );
         let insert_state = "INSERT INTO authchain_state AS old (namespace, id, value, version, expires_at)
                             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (namespace, id)
                             DO UPDATE SET value = excluded.value, version = excluded.version,

@@ -144,7 +144,7 @@ pub(super) fn refuse_over_sealed(folder: &Path, place: &str) -> Result<(), Store
     let ids = recipients(record::envelope_of(&content).unwrap_or_default());
     Err(StoreError::WrongKey {
         what: sealed.display().to_string(),
-        wanted: if ids.is_empty() { "that of an earlier program".into() } else { names(&ids) },
+        wanted: if ids.is_empty() { "of an earlier program".into() } else { names(&ids) },
         at_hand: format!("none, for {place} is missing: bring it back"),
     })
 }

@@ -260,7 +260,7 @@ async fn on_a_read_only_disk_one_can_read_and_writes_say_why_not() {
         let error = store.put(&ann(), &credential(1), Expect::Any).await.unwrap_err();
         let StoreError::Unavailable { cause, .. } = &error else { panic!("{error}") };
         assert!(cause.to_string().to_lowercase().contains("read-only"), "{cause}");
-        assert!(store.delete(&ann()).await.is_err());
+        assert!(store.delete(&ann(), Expect::Any).await.is_err());
         disk.remount("rw");
         store.put(&ann(), &credential(1), Expect::Any).await.expect("it can be written again");
     }

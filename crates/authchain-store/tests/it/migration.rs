@@ -257,8 +257,8 @@ impl CredentialStore for Faulty {
         self.inner.put(key, &kept, expect).await
     }
 
-    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
-        self.inner.delete(key).await
+    async fn delete(&self, key: &CredentialKey, expect: Expect) -> Result<bool, StoreError> {
+        self.inner.delete(key, expect).await
     }
 
     fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {
@@ -293,10 +293,17 @@ async fn a_full_disk_in_the_middle_keeps_the_whole_source_and_the_next_run_finis
     assert_eq!(content(to.store()).await, all);
 }
 
-/// A store whose owner goes on working: each of the first reads is followed by a write of the next state.
+/// A store whose owner goes on working: each of the first reads is followed by a write of the next state, and so many
+/// removals come right after one.
+#[derive(Default)]
 struct Restless {
     store: MemoryStore,
     writes: AtomicUsize,
+    writes_at_removal: AtomicUsize,
+}
+
+fn one_less(left: usize) -> Option<usize> {
+    left.checked_sub(1)
 }
 
 fn later(credential: &Credential) -> Credential {
@@ -308,7 +315,6 @@ fn later(credential: &Credential) -> Credential {
 impl CredentialStore for Restless {
     async fn get(&self, key: &CredentialKey) -> Result<Option<Versioned<Credential>>, StoreError> {
         let found = self.store.get(key).await?;
-        let one_less = |left: usize| left.checked_sub(1);
         if let Some(found) = &found
             && self.writes.fetch_update(SeqCst, SeqCst, one_less).is_ok()
         {
@@ -321,8 +327,13 @@ impl CredentialStore for Restless {
         self.store.put(key, credential, expect).await
     }
 
-    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
-        self.store.delete(key).await
+    async fn delete(&self, key: &CredentialKey, expect: Expect) -> Result<bool, StoreError> {
+        if let Some(found) = self.store.get(key).await?
+            && self.writes_at_removal.fetch_update(SeqCst, SeqCst, one_less).is_ok()
+        {
+            self.store.put(key, &later(&found.value), Expect::Any).await?;
+        }
+        self.store.delete(key, expect).await
     }
 
     fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {
@@ -335,7 +346,7 @@ async fn what_a_server_writes_while_its_credential_is_removed_is_brought_along()
     let (store, there) = (MemoryStore::new(), place("to", MemoryStore::new()));
     store.put(&ann(), &credential(0), Expect::Absent).await.unwrap();
     let newest = later(&later(&later(&credential(0))));
-    let here = place("from", Restless { store, writes: AtomicUsize::new(3) });
+    let here = place("from", Restless { store, writes: AtomicUsize::new(3), ..Restless::default() });
     let (_, report) = migrate(&here, &there, DELETE).await;
     assert!(report.is_complete() && report.removed == 1, "{report:?}");
     assert_eq!(content(there.store()).await, BTreeMap::from([(ann(), newest)]));
@@ -343,10 +354,32 @@ async fn what_a_server_writes_while_its_credential_is_removed_is_brought_along()
 }
 
 #[tokio::test]
+async fn what_a_server_writes_after_the_last_look_and_before_the_removal_survives() {
+    let (store, there) = (MemoryStore::new(), place("to", MemoryStore::new()));
+    store.put(&ann(), &credential(0), Expect::Absent).await.unwrap();
+    let here = place("from", Restless { store, writes_at_removal: AtomicUsize::new(1), ..Restless::default() });
+    let (_, report) = migrate(&here, &there, DELETE).await;
+    assert!(report.is_complete() && report.removed == 1, "{report:?}");
+    assert_eq!(content(there.store()).await, BTreeMap::from([(ann(), later(&credential(0)))]));
+    assert!(content(here.store()).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_written_before_every_removal_is_kept_where_it_was() {
+    let (store, there) = (MemoryStore::new(), place("to", MemoryStore::new()));
+    store.put(&ann(), &credential(0), Expect::Absent).await.unwrap();
+    let here = place("from", Restless { store, writes_at_removal: AtomicUsize::new(1000), ..Restless::default() });
+    let (_, report) = migrate(&here, &there, DELETE).await;
+    assert_eq!((report.removed, report.not_removed.len()), (0, 1), "{report:?}");
+    let (kept, arrived) = (&content(here.store()).await[&ann()], &content(there.store()).await[&ann()]);
+    assert_eq!(*kept, later(arrived), "the last write is in the source");
+}
+
+#[tokio::test]
 async fn a_source_that_never_rests_is_not_removed() {
     let (store, there) = (MemoryStore::new(), place("to", MemoryStore::new()));
     store.put(&ann(), &credential(0), Expect::Absent).await.unwrap();
-    let here = place("from", Restless { store, writes: AtomicUsize::new(1000) });
+    let here = place("from", Restless { store, writes: AtomicUsize::new(1000), ..Restless::default() });
     let (_, report) = migrate(&here, &there, DELETE).await;
     assert_eq!((report.removed, report.not_removed.len()), (0, 1), "{report:?}");
     assert!(content(here.store()).await.contains_key(&ann()) && content(there.store()).await.contains_key(&ann()));

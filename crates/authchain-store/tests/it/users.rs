@@ -216,8 +216,8 @@ impl<S: CredentialStore> CredentialStore for WithKeys<S> {
         self.of(key).put(key, credential, expect).await
     }
 
-    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
-        self.of(key).delete(key).await
+    async fn delete(&self, key: &CredentialKey, expect: Expect) -> Result<bool, StoreError> {
+        self.of(key).delete(key, expect).await
     }
 
     fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {

@@ -27,10 +27,12 @@ pub async fn credential_store<S: CredentialStore + 'static>(mut make: impl Async
     every_write_has_a_new_version(&make().await).await;
     a_write_that_expects_something_else_changes_nothing(&make().await).await;
     what_was_deleted_is_absent(&make().await).await;
+    a_removal_that_expects_something_else_removes_nothing(&make().await).await;
     no_two_keys_meet(&make().await).await;
     a_listing_yields_what_passes_the_filter(&make().await).await;
     of_many_first_writers_one_wins(Arc::new(make().await)).await;
     no_update_is_lost(Arc::new(make().await)).await;
+    no_removal_takes_what_its_caller_has_not_seen(Arc::new(make().await)).await;
     many_keys_are_written_at_once(Arc::new(make().await)).await;
     for seed in 0..6 {
         any_sequence_does_what_a_map_does(&make().await, seed).await;
@@ -51,7 +53,7 @@ fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
 async fn what_was_never_written_is_absent(store: &impl CredentialStore) {
     let key = key("google", "ann@example.com", "default");
     assert_eq!(store.get(&key).await.unwrap(), None, "an empty store holds nothing");
-    assert!(!store.delete(&key).await.unwrap(), "there is nothing to delete");
+    assert!(!store.delete(&key, Expect::Any).await.unwrap(), "there is nothing to delete");
     assert_eq!(store.list(&KeyFilter::default()).count().await, 0, "there is nothing to list");
 }
 
@@ -73,7 +75,7 @@ async fn every_write_has_a_new_version(store: &impl CredentialStore) {
         assert!(!seen.contains(&version), "write {n} has the version of an earlier one");
         seen.push(version);
         if n == 5 {
-            assert!(store.delete(&key).await.unwrap());
+            assert!(store.delete(&key, Expect::Any).await.unwrap());
         }
     }
 }
@@ -99,13 +101,35 @@ async fn what_was_deleted_is_absent(store: &impl CredentialStore) {
     let (ann, bob) = (key("google", "ann@example.com", "default"), key("google", "bob@example.com", "default"));
     let version = store.put(&ann, &credential(0), Expect::Absent).await.unwrap();
     store.put(&bob, &credential(4), Expect::Absent).await.unwrap();
-    assert!(store.delete(&ann).await.unwrap(), "there was one");
-    assert!(!store.delete(&ann).await.unwrap(), "and now there is none");
+    assert!(store.delete(&ann, Expect::Any).await.unwrap(), "there was one");
+    assert!(!store.delete(&ann, Expect::Any).await.unwrap(), "and now there is none");
     assert_eq!(store.get(&ann).await.unwrap(), None);
     let revived = store.put(&ann, &credential(1), Expect::Version(version)).await;
     assert!(is_conflict(&revived), "the version went with the deletion: {revived:?}");
     assert_eq!(store.get(&bob).await.unwrap().map(|v| v.value), Some(credential(4)), "the other one stays");
     store.put(&ann, &credential(2), Expect::Absent).await.expect("after a deletion there is room again");
+}
+
+async fn a_removal_that_expects_something_else_removes_nothing(store: &impl CredentialStore) {
+    let key = key("google", "ann@example.com", "default");
+    for expect in [Expect::Any, Expect::Absent, Expect::Version(Version(7))] {
+        assert!(!store.delete(&key, expect).await.unwrap(), "there is nothing to remove, whatever was expected");
+    }
+    let first = store.put(&key, &credential(0), Expect::Absent).await.unwrap();
+    let second = store.put(&key, &credential(1), Expect::Version(first)).await.unwrap();
+    for expect in [Expect::Absent, Expect::Version(first)] {
+        let refused = store.delete(&key, expect).await;
+        assert!(is_conflict(&refused), "{expect:?}, and something else is stored: {refused:?}");
+    }
+    let read = store.get(&key).await.unwrap();
+    assert_eq!(read, Some(Versioned { value: credential(1), version: second }), "the refused removals changed nothing");
+    assert!(store.delete(&key, Expect::Version(second)).await.unwrap(), "the version that is stored is removed");
+    assert_eq!(store.get(&key).await.unwrap(), None);
+    assert!(!store.delete(&key, Expect::Version(second)).await.unwrap(), "and once more there is none");
+
+    // The same value again is not what was seen before.
+    store.put(&key, &credential(1), Expect::Absent).await.unwrap();
+    assert!(is_conflict(&store.delete(&key, Expect::Version(second)).await), "a version does not come again");
 }
 
 async fn no_two_keys_meet(store: &impl CredentialStore) {
@@ -135,7 +159,7 @@ async fn no_two_keys_meet(store: &impl CredentialStore) {
         "all are listed as they are"
     );
     for key in &keys {
-        assert!(store.delete(key).await.unwrap(), "{key:?} is deleted, and only that one");
+        assert!(store.delete(key, Expect::Any).await.unwrap(), "{key:?} is deleted, and only that one");
     }
     assert!(listed(store, &KeyFilter::default()).await.is_empty());
 }
@@ -207,6 +231,28 @@ async fn no_update_is_lost(store: Arc<impl CredentialStore + 'static>) {
     assert_eq!(count, Some(json!(40)), "eight tasks counted five times each");
 }
 
+async fn no_removal_takes_what_its_caller_has_not_seen(store: Arc<impl CredentialStore + 'static>) {
+    let key = key("google", "ann@example.com", "default");
+    for n in 0..10 {
+        let seen = store.put(&key, &credential(n), Expect::Any).await.unwrap();
+        let writers = (0..4).map(|writer| {
+            let (store, key) = (Arc::clone(&store), key.clone());
+            tokio::spawn(async move { store.put(&key, &credential(writer), Expect::Version(seen)).await })
+        });
+        let removers = (0..4).map(|_| {
+            let (store, key) = (Arc::clone(&store), key.clone());
+            tokio::spawn(async move { store.delete(&key, Expect::Version(seen)).await })
+        });
+        let (writers, removers): (Vec<_>, Vec<_>) = (writers.collect(), removers.collect());
+        let written = join_all(writers).await.into_iter().filter_map(|result| result.unwrap().ok());
+        let written: Vec<Version> = written.collect();
+        let removed = join_all(removers).await.into_iter().filter(|result| matches!(result, Ok(Ok(true)))).count();
+        assert_eq!(written.len() + removed, 1, "of all who saw one version, one changes it");
+        let stored = store.get(&key).await.unwrap().map(|stored| stored.version);
+        assert_eq!(stored, written.first().copied(), "what was written is there, and only that");
+    }
+}
+
 async fn many_keys_are_written_at_once(store: Arc<impl CredentialStore + 'static>) {
     let tasks = (0..64).map(|n| {
         let store = Arc::clone(&store);
@@ -233,7 +279,15 @@ async fn any_sequence_does_what_a_map_does(store: &impl CredentialStore, seed: u
         let key = key("google", &format!("user{}@example.com", dice.roll(3)), "default");
         let stored = map.get(&key).map(|entry| entry.1);
         match dice.roll(8) {
-            0 => assert_eq!(store.delete(&key).await.unwrap(), map.remove(&key).is_some(), "seed {seed}, step {step}"),
+            0 => {
+                let expect = if step % 2 == 0 { Expect::Any } else { Expect::Version(last) };
+                let result = store.delete(&key, expect).await;
+                if stored.is_none() || expect.allows(stored) {
+                    assert_eq!(result.unwrap(), map.remove(&key).is_some(), "seed {seed}, step {step}");
+                } else {
+                    assert!(is_conflict(&result), "seed {seed}, step {step}: {result:?}");
+                }
+            }
             1 | 2 => {
                 let expected = map.get(&key).map(|(n, version)| Versioned { value: credential(*n), version: *version });
                 assert_eq!(store.get(&key).await.unwrap(), expected, "seed {seed}, step {step}");

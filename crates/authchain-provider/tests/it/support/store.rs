@@ -124,9 +124,14 @@ impl CredentialStore for TestStore {
         Ok(version)
     }
 
-    async fn delete(&self, key: &CredentialKey) -> Result<bool, StoreError> {
+    async fn delete(&self, key: &CredentialKey, expect: Expect) -> Result<bool, StoreError> {
         Self::fail(&self.failing_deletes, "deleting")?;
-        Ok(self.records.lock().unwrap().remove(key).is_some())
+        let mut records = self.records.lock().unwrap();
+        let Some(record) = records.get(key) else { return Ok(false) };
+        if !expect.allows(Some(record.version)) {
+            return Err(StoreError::Conflict { what: key.to_string() });
+        }
+        Ok(records.remove(key).is_some())
     }
 
     fn list(&self, filter: &KeyFilter) -> BoxStream<'_, Result<CredentialKey, StoreError>> {

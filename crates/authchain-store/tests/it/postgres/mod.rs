@@ -1,6 +1,7 @@
 //! Stores in a real PostgreSQL.
 
 mod server;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
@@ -86,7 +87,7 @@ async fn what_leaves_the_process_is_sealed_and_bound_to_its_row() {
     assert_eq!(store.get(&bob()).await.unwrap().unwrap().value, credential(3), "others go on working");
     let refused = store.put(&ann(), &credential(1), Expect::Any).await;
     assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "a broken row is not written over: {refused:?}");
-    assert!(store.delete(&ann()).await.unwrap());
+    assert!(store.delete(&ann(), Expect::Any).await.unwrap());
     store.put(&ann(), &credential(1), Expect::Absent).await.unwrap();
 }
 
@@ -120,7 +121,7 @@ async fn a_write_is_heard_of_by_the_other_servers_and_not_by_oneself() {
         }
     }
     one.put(&amy, &credential(0), Expect::Absent).await.unwrap();
-    two.delete(&amy).await.unwrap();
+    two.delete(&amy, Expect::Any).await.unwrap();
     two.put(&ben, &credential(1), Expect::Any).await.unwrap();
     assert_eq!(heard(&mut at_two).await, amy);
     assert_eq!(heard(&mut at_one).await, amy);

@@ -18,8 +18,8 @@ use super::Secret;
 /// A server that stops and leaves nothing when it is dropped.
 pub(super) struct Server {
     programs: PathBuf,
-    folder: TempDir,
-    port: u16,
+    pub(super) folder: TempDir,
+    pub(super) port: u16,
     databases: AtomicU32,
 }
 
@@ -40,10 +40,7 @@ impl Server {
     pub(super) fn start_new() -> Self {
         let programs = programs().expect("PostgreSQL is needed: apt-get install postgresql, or `scripts/test --setup`");
         let folder = tempfile::tempdir().unwrap();
-        if is_root() {
-            // PostgreSQL does not run as root.
-            assert!(Command::new("chown").arg(somebody()).arg(folder.path()).status().unwrap().success());
-        }
+        hand_over(folder.path());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { programs, folder, port, databases: AtomicU32::new(0) };
         server.run(
@@ -54,7 +51,7 @@ impl Server {
         server
     }
 
-    fn data(&self) -> String {
+    pub(super) fn data(&self) -> String {
         self.folder.path().join("data").display().to_string()
     }
 
@@ -76,8 +73,13 @@ impl Server {
     }
 
     pub(super) fn start(&self) {
-        let options =
-            format!("-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -p {}", self.port);
+        self.start_with("");
+    }
+
+    /// With more options, which count where they contradict ours.
+    pub(super) fn start_with(&self, more: &str) {
+        let ours = "-c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off";
+        let options = format!("{ours} -p {} {more}", self.port);
         self.run("pg_ctl", &["start", "-w", "-D", &self.data(), "-o", &options]);
     }
 
@@ -109,6 +111,13 @@ impl Drop for Server {
         if Path::new(&self.data()).join("postmaster.pid").exists() {
             self.stop();
         }
+    }
+}
+
+/// Gives a file to the one that the server runs as: PostgreSQL does not run as root.
+pub(super) fn hand_over(path: &Path) {
+    if is_root() {
+        assert!(Command::new("chown").arg(somebody()).arg(path).status().unwrap().success());
     }
 }
 
