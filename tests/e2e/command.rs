@@ -64,6 +64,58 @@ async fn completions_are_printed_for_each_shell() {
 }
 
 #[tokio::test]
+async fn completions_that_nobody_reads_to_the_end_are_no_crash() {
+    let home = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = authchain(home.path());
+        command.args(["completions", shell]).stdout(writer).stderr(std::process::Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().await.unwrap();
+        assert!(output.status.success(), "{shell}: {}", stderr(&output));
+        assert_eq!(stderr(&output), "", "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn an_argument_that_is_not_taken_is_an_error_for_programs_too() {
+    for (args, word) in [
+        (&["demo", "--json", "--port", "many"][..], "--port"),
+        (&["token", "mint", "--json"], "--email"),
+        (&["keys", "retire", "x", "--json"], "hexadecimal"),
+        (&["config", "shwo", "--json"], "shwo"),
+    ] {
+        let output = run_authchain(args).await;
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{args:?}");
+        let error: Value = serde_json::from_str(&stderr(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        assert_eq!(error["error"]["code"], "usage", "{error}");
+        assert!(error["error"]["message"].as_str().unwrap().contains(word), "{error}");
+    }
+    let help = run_authchain(&["demo", "--json", "--help"]).await;
+    assert!(help.status.success() && stdout(&help).contains("Usage"), "help is no error");
+}
+
+#[tokio::test]
+async fn a_dev_token_that_no_server_could_take_is_not_minted() {
+    for (flag, value, word) in [
+        ("--ttl", "0s", "a second"),
+        ("--ttl", "1ms", "a second"),
+        ("--ttl", "soon", "15m"),
+        ("--audience", "", "URL"),
+        ("--audience", "mcp", "URL"),
+        ("--audience", "ftp://a.example/mcp", "http"),
+        ("--audience", "https://a.example/mcp#x", "fragment"),
+        ("--scope", "driv.readonly", "did you mean drive.readonly?"),
+        ("--scope", "drvie", "authchain scopes list"),
+    ] {
+        let minted = run_authchain(&["token", "mint", "--email", ANN, "--data", "data", flag, value]).await;
+        assert_eq!((minted.status.code(), stdout(&minted).as_str()), (Some(2), ""), "{flag} {value}");
+        let said = stderr(&minted);
+        assert!(said.contains(word) && !said.contains("the server is not set up"), "{flag} {value}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_key_stops_the_start_and_is_named_with_its_variable() {
     let output = with_variable(&["serve"], "AUTHCHAIN__STORAGE__MOED", "memory_only").await;
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
@@ -79,8 +131,13 @@ async fn a_value_that_makes_no_sense_stops_the_start_and_is_named_with_its_varia
         ("AUTHCHAIN__SERVER__PORT", "server.port", "many"),
         ("AUTHCHAIN__SESSION__IDLE", "session.idle", "a while"),
         ("AUTHCHAIN__CHAIN__TIERS", "chain.tiers", "jwt_claims,magic"),
+        ("AUTHCHAIN__SERVER__PUBLIC_URL", "server.public_url", "http://mcp.example.com"),
+        ("AUTHCHAIN__PROVIDERS__GOOGLE__SCOPES", "providers.google.scopes", "drvie"),
     ] {
-        let output = with_variable(&["serve"], name, value).await;
+        let home = tempfile::tempdir().unwrap();
+        let mut serve = authchain(home.path());
+        serve.arg("serve").env("AUTHCHAIN__PROVIDERS__GOOGLE__CLIENT_ID", "id").env(name, value);
+        let output = run(&mut serve).await;
         assert_eq!(output.status.code(), Some(2), "{name}: {}", stderr(&output));
         for word in [key, name] {
             assert!(stderr(&output).contains(word), "no {word} in\n{}", stderr(&output));
@@ -197,6 +254,21 @@ async fn login_saves_the_credential_and_says_so_the_second_time() {
     assert_eq!(answer["status"], "already_authenticated");
     assert_eq!(answer["account"], ANN);
     assert_eq!(google.control().requests(Endpoint::Code), 1);
+}
+
+#[tokio::test]
+async fn login_tells_a_program_the_link_that_a_person_has_to_open() {
+    let google = StandIn::start(StandInOptions::default()).await.unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let program = Program::start(&mut login(&google, home.path(), &["--json"]), &home.path().join("log"));
+    program.logged("sign_in_url").await;
+    let log = program.log();
+    let told: Value = log.lines().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_else(|| panic!("{log}"));
+    let page = Browser::new().unwrap().walk(told["sign_in_url"].as_str().unwrap(), &ann_says(true)).await.unwrap();
+    assert!(page.title().contains("You are signed in"), "{}: {}", page.title(), page.text());
+    let (status, said) = program.ended().await;
+    assert!(status.success());
+    assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["account"], ANN);
 }
 
 #[tokio::test]

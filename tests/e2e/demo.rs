@@ -72,6 +72,37 @@ async fn json_prints_exactly_one_line_and_ctrl_c_ends_it_cleanly() {
 }
 
 #[tokio::test]
+async fn a_demo_whose_terminal_is_closed_leaves_nothing_behind() {
+    let demo = Demo::start(&[]).await;
+    let folder = demo.text("data_dir").to_owned();
+    demo.program.signal(rustix::process::Signal::HUP);
+    assert_eq!(demo.program.ended().await.0.code(), Some(0));
+    assert!(!std::path::Path::new(&folder).exists(), "the temporary folder is gone");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_demo_that_was_told_to_outlive_its_terminal_does() {
+    let home = tempfile::tempdir().unwrap();
+    let quoted = format!("trap '' HUP; exec {} demo --json --port 0", env!("CARGO_BIN_EXE_authchain"));
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", &quoted]).env("TMPDIR", home.path()).kill_on_drop(true);
+    let mut demo = Program::start(&mut shell, &home.path().join("log"));
+    let ready: Value = serde_json::from_str(&demo.line().await).unwrap();
+    demo.signal(rustix::process::Signal::HUP);
+    assert_eq!(rpc(ready["mcp_url"].as_str().unwrap(), None, "tools/list", json!({})).await.status(), 401);
+    assert_eq!(demo.interrupt().await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_configuration_file_for_a_demo_is_refused_and_not_ignored() {
+    let output = run_authchain(&["--config", "mine.toml", "demo", "--json"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert!(error["error"]["fix"].as_str().unwrap().contains("authchain serve --config"), "{error}");
+}
+
+#[tokio::test]
 async fn data_keeps_the_folder() {
     let kept = tempfile::tempdir().unwrap();
     let folder = kept.path().join("deeper/data");

@@ -83,6 +83,19 @@ async fn d11_a_proxy_that_knows_only_one_spelling_of_the_path_is_noticed() {
 }
 
 #[tokio::test]
+async fn the_address_of_the_server_instead_of_the_endpoint_is_noticed() {
+    let demo = Demo::start(&[]).await;
+    let (code, findings, errors) = doctor(demo.text("issuer")).await;
+    assert_eq!(code, Some(1), "{errors}");
+    let of =
+        |what: &str| findings.iter().find(|finding| finding["what"] == what).unwrap_or_else(|| panic!("{findings:#?}"));
+    for what in ["POST / without a token", "GET / without a token"] {
+        assert!(of(what)["fix"].as_str().unwrap().contains("/mcp"), "{findings:#?}");
+    }
+    assert_eq!(findings.iter().filter(|finding| finding["what"] == "POST / without a token").count(), 1);
+}
+
+#[tokio::test]
 async fn where_nobody_answers_that_is_said_once() {
     let (code, findings, errors) = doctor("http://127.0.0.1:9/mcp").await;
     assert_eq!((code, findings.len()), (Some(6), 0), "{errors}");

@@ -83,9 +83,14 @@ impl Program {
 
     /// Presses Ctrl-C and waits for the end; what was left on standard output comes too.
     pub(crate) async fn interrupt(self) -> (ExitStatus, String) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
-        kill_process(pid, Signal::INT).unwrap();
+        self.signal(Signal::INT);
         self.ended().await
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Waits for the end; what was left on standard output comes too.

@@ -318,10 +318,10 @@ pub(crate) struct Mint {
     #[arg(long = "scope", value_delimiter = ',', value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
     /// How long it lives
-    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1h", value_parser = life)]
     pub(crate) ttl: Duration,
     /// The MCP URL that it is for; without it the configured server's
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = audience)]
     pub(crate) audience: Option<String>,
     /// The folder of the development key
     #[arg(long, value_name = "DIR")]
@@ -472,4 +472,19 @@ impl Args {
             Command::Serve(_) | Command::Completions { .. } => false,
         }
     }
+}
+
+/// How long a token lives: in whole seconds (RFC 7519, section 2), so that less than one is none.
+fn life(text: &str) -> Result<Duration, String> {
+    let life = humantime::parse_duration(text).map_err(|error| format!("{error}: 90s, 15m, 1h, 2days"))?;
+    if life < Duration::from_secs(1) { Err("a token lives for a second at least".into()) } else { Ok(life) }
+}
+
+/// An address as clients name a server by (RFC 8707, section 2). The text stays as it is: it is compared as a text.
+fn audience(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") || url.fragment().is_some() {
+        return Err("it is an http or https address without a fragment: http://127.0.0.1:8002/mcp".into());
+    }
+    Ok(text.to_owned())
 }

@@ -30,6 +30,14 @@ impl Failure {
         }
     }
 
+    /// Arguments that the command does not take: what clap says, without the usage below it.
+    pub(crate) fn usage(error: &clap::Error) -> Self {
+        let told = error.to_string();
+        let told = told.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let message = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self { code: "usage", message, fix: "See what it takes with --help.".into(), exit: 2 }
+    }
+
     /// The same with another advice.
     pub(crate) fn fix(self, fix: impl Display) -> Self {
         Self { fix: fix.to_string(), ..self }

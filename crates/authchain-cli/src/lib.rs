@@ -28,7 +28,14 @@ use output::Output;
 
 /// Does what the process's arguments say; the exit code tells scripts how it went.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        // Help and the version are answers; a program that asked for JSON gets its errors as JSON from the first one on.
+        Err(error) if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") => {
+            return Output::new(true).fail(&Failure::usage(&error));
+        }
+        Err(error) => error.exit(),
+    };
     let output = Output::new(args.json());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -48,6 +55,7 @@ async fn run(args: Args, output: &Output) -> Result<(), Failure> {
     };
     match args.command {
         Command::Serve(serve) => serve::run(sources, serve).await,
+        Command::Demo(_) if args.config.is_some() => Err(demo::no_configuration()),
         Command::Demo(demo) => demo::run(demo, output).await,
         Command::Login(login) => login::run(sources, login, output).await,
         Command::Accounts(command) => accounts::run(sources, command, output).await,
@@ -63,7 +71,10 @@ async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Config(args::Config::Check { .. }) => config::check(&sources, output).await,
         Command::Doctor(doctor) => doctor::run(&sources, doctor, output).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "authchain", &mut std::io::stdout());
+            // Not straight to standard output: the generators panic where that is closed.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "authchain", &mut script);
+            output.answer(&serde_json::Value::Null, String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
     }

@@ -61,7 +61,7 @@ pub(crate) async fn run(mut sources: Sources, args: Login, output: &Output) -> R
             url::form_urlencoded::Serializer::new(String::new()).append_pair("account", email.as_str()).finish();
         page = format!("{page}?{query}");
     }
-    output.say(format!("Sign in here: {page}"));
+    output.tell(&json!({ "sign_in_url": page }), format!("Sign in here: {page}"));
     if std::env::var_os("SSH_CONNECTION").is_some() {
         output.say(format!("Over SSH, first run on your own machine: ssh -L {port}:127.0.0.1:{port} THIS_MACHINE"));
     }

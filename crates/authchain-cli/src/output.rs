@@ -49,6 +49,12 @@ impl Output {
         }
     }
 
+    /// A word that is needed to go on: to a program as one line of JSON, beside its answer.
+    pub(crate) fn tell(self, json: &Value, text: impl Display) {
+        let text: &dyn Display = if self.json { json } else { &text };
+        eprintln!("{text}");
+    }
+
     /// For whoever deleted or replaced a credential: how long servers that run may go on using what they hold of it.
     pub(crate) fn say_when_servers_notice(self, refresh: &RefreshSection) {
         let within = humantime::format_duration(refresh.look_again);

@@ -1,6 +1,9 @@
 //! `authchain token mint`: a JWT of the development key.
 
-use authchain::{core::AuthError, jwt::dev::DevKeys};
+use authchain::{
+    core::{AuthError, ErrorCode},
+    jwt::dev::DevKeys,
+};
 use authchain_server::config::Sources;
 use serde_json::json;
 
@@ -13,9 +16,9 @@ pub(crate) async fn mint(mut sources: Sources, args: Mint, output: &Output) -> R
     let config = sources.load()?;
     let scopes = if args.scopes.is_empty() { &config.providers.google.scopes } else { &args.scopes };
     let registry = config.google.registry();
-    let scopes = registry
-        .resolve_all(scopes.iter().map(String::as_str))
-        .map_err(|error| AuthError::Configuration(error.to_string()))?;
+    let scopes = registry.resolve_all(scopes.iter().map(String::as_str)).map_err(|error| {
+        Failure::of(ErrorCode::Configuration, error).fix("Look for it: authchain scopes list --search TEXT")
+    })?;
     let audience = match args.audience {
         Some(audience) => audience,
         None => config.resource()?.to_string(),

@@ -22,14 +22,15 @@ pub(crate) struct OAuthError {
     error: &'static str,
     description: Cow<'static, str>,
     retry_after: Option<Duration>,
-    basic: bool,
+    /// How a caller that must prove itself does so.
+    challenge: Option<&'static str>,
     /// The nonce that the next DPoP proof has to carry.
     nonce: Option<String>,
 }
 
 impl OAuthError {
     pub(crate) fn new(status: StatusCode, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, error, description: description.into(), retry_after: None, basic: false, nonce: None }
+        Self { status, error, description: description.into(), retry_after: None, challenge: None, nonce: None }
     }
 
     /// 400 `invalid_request`.
@@ -39,7 +40,14 @@ impl OAuthError {
 
     /// 401 `invalid_client`: the client forgets its registration and registers anew. `basic`: it used the header.
     pub(crate) fn invalid_client(description: impl Into<Cow<'static, str>>, basic: bool) -> Self {
-        Self { basic, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description) }
+        let challenge = basic.then_some("Basic realm=\"authchain\", charset=\"UTF-8\"");
+        Self { challenge, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", description) }
+    }
+
+    /// 401 `invalid_token`, with the challenge of RFC 6750, section 3.
+    pub(crate) fn invalid_token(description: &'static str) -> Self {
+        let challenge = Some("Bearer realm=\"authchain\", error=\"invalid_token\"");
+        Self { challenge, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description) }
     }
 
     /// 400 `invalid_grant`: the client drops its tokens and signs in anew. It is 400, as the standard says: clients get
@@ -91,8 +99,8 @@ impl IntoResponse for OAuthError {
         if let Some(nonce) = self.nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok()) {
             headers.insert(dpop::NONCE, nonce);
         }
-        if self.basic {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"authchain\", charset=\"UTF-8\""));
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }

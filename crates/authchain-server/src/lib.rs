@@ -36,6 +36,7 @@ mod scopes;
 mod server;
 mod ticket;
 mod token;
+mod unanswered;
 mod upstream;
 
 pub use app::{

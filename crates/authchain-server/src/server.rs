@@ -19,7 +19,7 @@ use crate::{
     limits::{self, Limits},
     local, no_sign_in,
     outbound::Outbound,
-    pages, revoke, token, upstream,
+    pages, revoke, token, unanswered, upstream,
 };
 
 /// No request to this server has a reason to be longer.
@@ -148,7 +148,8 @@ impl AuthorizationServer {
         if !base.is_empty() {
             router = router.nest(base, endpoints.clone());
         }
-        router.merge(endpoints).with_state(Arc::clone(&self.shared))
+        let explained = middleware::from_fn_with_state(Arc::clone(&self.shared), unanswered::explain);
+        router.merge(endpoints).layer(explained).with_state(Arc::clone(&self.shared))
     }
 
     fn endpoints(&self) -> Router<Arc<Shared>> {
@@ -194,10 +195,10 @@ impl AuthorizationServer {
         let for_people = Router::new()
             .route(&paths.authorize, get(authorize::page))
             .route(&paths.consent, post(authorize::decide))
-            .route(&paths.callback, get(upstream::oauth_callback))
+            .route(&paths.callback, get(upstream::oauth_callback).head(upstream::only_get))
             .route(path::LOCAL, get(local::page))
             .route(path::LOCAL_START, get(local::start_again).post(local::start))
-            .route(path::LOCAL_CALLBACK, get(upstream::local_callback))
+            .route(path::LOCAL_CALLBACK, get(upstream::local_callback).head(upstream::only_get))
             .route(path::SIGN_OUT, post(local::sign_out))
             .route(path::SESSIONS, get(local::sessions).post(local::open_session))
             .route(&format!("{}/{{id}}", path::SESSIONS), delete(local::end_session))

@@ -3,6 +3,7 @@
 mod check;
 mod running;
 
+use authchain::core::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::{args::Demo, failure::Failure, logging, output::Output};
@@ -12,11 +13,48 @@ pub(crate) async fn run(args: Demo, output: &Output) -> Result<(), Failure> {
     if args.check {
         return check::run(args, *output).await;
     }
-    let stop = authchain_server::stop_signal();
+    let (stop, hung_up) = (authchain_server::stop_signal(), hung_up());
     let running = Running::start(&args).await?;
     logging::start(running.log());
     output.answer(&ready(&running), text(&running, &args));
-    running.until(stop).await
+    running
+        .until(async {
+            tokio::select! { () = stop => {}, () = hung_up => {} }
+        })
+        .await
+}
+
+/// A demo is the same on every machine: a file that somebody names for it would have no effect.
+pub(crate) fn no_configuration() -> Failure {
+    let why = "the demo reads no configuration file: everything in it is made up";
+    Failure::of(ErrorCode::Configuration, why).fix("Leave --config away, or use: authchain serve --config FILE")
+}
+
+/// Ready when the terminal is closed: what is temporary goes then, too. Never where the program was told to outlive its
+/// terminal, or where that cannot be known.
+fn hung_up() -> impl Future<Output = ()> {
+    #[cfg(unix)]
+    let signal = hang_up_counts().then(|| {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::hangup()).ok()
+    });
+    async move {
+        #[cfg(unix)]
+        if let Some(mut signal) = signal.flatten() {
+            signal.recv().await;
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+/// Whether this process was not started by `nohup`: listening would undo what that does. Linux says which signals are
+/// ignored, as a mask whose first bit is that of SIGHUP.
+#[cfg(unix)]
+fn hang_up_counts() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 0)
 }
 
 fn ready(running: &Running) -> Value {

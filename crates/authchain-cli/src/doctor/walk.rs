@@ -19,6 +19,8 @@ const CLOCKS_MAY_DIFFER: Duration = Duration::from_secs(60);
 const PUBLIC_URL: &str =
     "Set server.public_url (and server.mcp_path) to the address that people configure in their clients.";
 const PROXY: &str = "Have the reverse proxy pass this path on unchanged, without a redirect and with all headers.";
+const ENDPOINT: &str = "Name the MCP endpoint itself, as the server prints it: it mostly ends in /mcp. If this is it, have the \
+     reverse proxy pass this path on unchanged.";
 
 /// The checks of one endpoint.
 pub(super) struct Walk {
@@ -79,9 +81,11 @@ impl Walk {
     async fn endpoint(&mut self) -> Result<(), Failure> {
         let (origin, path) = (self.origin(), self.path());
         let mut reached = false;
-        for (method, path) in
-            [(Method::POST, path.clone()), (Method::POST, format!("{path}/")), (Method::GET, path.clone())]
-        {
+        // At the root both are the same.
+        let (path, slashed) =
+            if path.is_empty() { ("/".into(), None) } else { (path.clone(), Some(format!("{path}/"))) };
+        let post = [Some(path.clone()), slashed].into_iter().flatten().map(|path| (Method::POST, path));
+        for (method, path) in post.chain([(Method::GET, path)]) {
             let what = format!("{method} {path} without a token");
             let answer = self.http.request(method, format!("{origin}{path}")).send().await;
             let answer = match answer {
@@ -113,7 +117,13 @@ impl Walk {
             return self.check(false, what, format!("{status} to {to}"), PROXY);
         }
         if status != 401 {
-            return self.check(false, what, format!("{status} instead of 401"), PROXY);
+            let wrong_place = matches!(status.as_u16(), 404 | 405);
+            return self.check(
+                false,
+                what,
+                format!("{status} instead of 401"),
+                if wrong_place { ENDPOINT } else { PROXY },
+            );
         }
         let challenge = text_of(answer, header::WWW_AUTHENTICATE);
         let metadata = challenge.split_once("resource_metadata=\"").and_then(|(_, rest)| rest.split_once('"'));

@@ -92,7 +92,11 @@ impl Own {
     /// Whether a request was meant for this server, and not for a foreign name that resolves to this machine (DNS
     /// rebinding).
     fn is_meant(&self, request: &Request) -> bool {
-        let header = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+        let mut headers = request.headers().get_all(header::HOST).iter();
+        let header = headers.next().map(HeaderValue::as_bytes);
+        if headers.next().is_some() {
+            return false;
+        }
         let authority = header.or_else(|| request.uri().authority().map(|authority| authority.as_str().as_bytes()));
         let Some(host) = authority.and_then(host_of) else { return false };
         host.eq_ignore_ascii_case(self.host.as_bytes())
@@ -129,7 +133,7 @@ impl<M: McpEndpoint> Service<Request> for Front<M> {
 
     fn call(&mut self, request: Request) -> FrontFuture<M> {
         if !self.own.is_meant(&request) {
-            return FrontFuture::Done { response: Some(misdirected()) };
+            return FrontFuture::Done { response: Some(misdirected(&request)) };
         }
         if !self.own.is_mcp(request.uri().path()) {
             if self.own.below_base(request.uri().path()) == "/" {
@@ -213,8 +217,11 @@ fn nothing_at_root(mcp_path: &str) -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "")], words).into_response()
 }
 
-/// RFC 9110, section 15.5.20.
-fn misdirected() -> Response {
+/// RFC 9110, section 15.5.20; and RFC 9112, section 3.2, where there are two of them, of which a proxy may have read the other.
+fn misdirected(request: &Request) -> Response {
+    if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+        return (StatusCode::BAD_REQUEST, "A request has one Host header.\n").into_response();
+    }
     (StatusCode::MISDIRECTED_REQUEST, "This server is not meant by that Host; see server.public_url.\n").into_response()
 }
 
@@ -276,6 +283,19 @@ mod tests {
         ] {
             assert!(!served(host), "{host:?}");
         }
+    }
+
+    /// Whoever stands before us may have read the other one.
+    #[test]
+    fn n20_a_request_with_two_names_is_refused_whichever_is_ours() {
+        for other in ["evil.example", "localhost"] {
+            let request =
+                Request::get("/").header("host", "localhost").header("host", other).body(Body::empty()).unwrap();
+            assert!(!own().is_meant(&request));
+            assert_eq!(misdirected(&request).status(), StatusCode::BAD_REQUEST);
+        }
+        let foreign = Request::get("/").header("host", "evil.example").body(Body::empty()).unwrap();
+        assert_eq!(misdirected(&foreign).status(), StatusCode::MISDIRECTED_REQUEST);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod signing;
 mod storage;
 mod tls;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use authchain::{
     AuthLayer, Challenge, StepUp, Toolbox,
@@ -70,6 +70,16 @@ pub enum StartError {
     Io(#[from] io::Error),
 }
 
+impl StartError {
+    /// With the place that the key came from, where it is about one.
+    fn placed(self, origins: &BTreeMap<String, String>) -> Self {
+        match self {
+            Self::Config(error) => Self::Config(error.placed(origins)),
+            other => other,
+        }
+    }
+}
+
 impl From<StoreError> for StartError {
     fn from(error: StoreError) -> Self {
         Self::Auth(error.into())
@@ -117,6 +127,11 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what to mend.
     pub async fn with_clock(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let origins = config.origins.clone();
+        Self::assembled(config, clock).await.map_err(|error| error.placed(&origins))
+    }
+
+    async fn assembled(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         for notice in &config.notices {
             warn!("{notice}");
         }
@@ -235,6 +250,10 @@ impl App {
     /// # Errors
     /// [`StartError`], which says what to mend.
     pub async fn check(config: &Config) -> Result<(), StartError> {
+        Self::checked(config).await.map_err(|error| error.placed(&config.origins))
+    }
+
+    async fn checked(config: &Config) -> Result<(), StartError> {
         sign_in_client(config)?;
         Files::read(config).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

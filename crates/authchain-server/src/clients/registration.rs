@@ -145,7 +145,7 @@ fn ignore_conflict(error: StoreError) -> Result<(), StoreError> {
 async fn managed(server: &Shared, id: &str, headers: &HeaderMap) -> Result<Client, OAuthError> {
     let refused = || {
         Event::new(What::ClientAuthentication).refused("registration access token");
-        OAuthError::new(StatusCode::UNAUTHORIZED, "invalid_token", "the registration access token is not valid")
+        OAuthError::invalid_token("the registration access token is not valid")
     };
     let presented = headers
         .get(AUTHORIZATION)

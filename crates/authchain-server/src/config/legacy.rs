@@ -276,7 +276,8 @@ fn hint(name: &str, key: &str) -> String {
     format!("{name} is an older name: it is `{key}` today, in the environment {}", variable(key))
 }
 
-fn variable(key: &str) -> String {
+/// The variable that sets a key.
+pub(super) fn variable(key: &str) -> String {
     format!("{}{}", super::load::PREFIX, key.to_ascii_uppercase().replace('.', "__"))
 }
 

@@ -1,6 +1,7 @@
 //! Loading: the sources in their order, and errors that name the key and the place it came from.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
 };
@@ -73,10 +74,10 @@ impl Sources {
     /// [`ConfigError`], which names the key and the place it came from.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let (settings, notices) = self.collect()?;
-        let mut config = Config { notices, ..settings.finish()? };
+        let mut config = Config { notices, origins: settings.origins(), ..settings.finish()? };
         config.trust = legacy::trust(&settings, &self.environment);
         config.storage.trust = config.trust.clone();
-        validate::check(&config)?;
+        validate::check(&config).map_err(|error| error.placed(&config.origins))?;
         Ok(config)
     }
 
@@ -100,7 +101,8 @@ impl Sources {
             })?;
             settings.add(&text, &origin)?;
         }
-        let notices = legacy::apply(&mut settings, &self.environment)?;
+        let mut notices = legacy::apply(&mut settings, &self.environment)?;
+        notices.extend(near_misses(&settings, &self.environment));
         add_environment(&mut settings, &self.environment)?;
         legacy::contradictions(&settings, &self.environment)?;
         for (key, value, flag) in &self.flags {
@@ -139,6 +141,12 @@ impl ConfigError {
     pub(crate) fn at(key: &str, why: impl Into<String>) -> Self {
         Self { key: Some(key.into()), origin: None, why: why.into() }
     }
+
+    /// With the place that the key came from, where it has none yet.
+    pub(crate) fn placed(self, origins: &BTreeMap<String, String>) -> Self {
+        let place = self.key.as_ref().and_then(|key| origins.get(key));
+        Self { origin: self.origin.or_else(|| place.cloned()), ..self }
+    }
 }
 
 /// Our own variables. One that ends in `_FILE` names a file with the value, unless that is a key of its own.
@@ -160,6 +168,17 @@ fn add_environment(settings: &mut Settings, variables: &[(String, String)]) -> R
         }
     }
     Ok(())
+}
+
+/// Variables that look like ours and mean nothing: one underscore where there are two. It is no error, because
+/// orchestrators make such names of a service that is called authchain.
+fn near_misses(settings: &Settings, variables: &[(String, String)]) -> Vec<String> {
+    let miss = |name: &str| {
+        let rest = name.strip_prefix("AUTHCHAIN_").filter(|_| !name.starts_with(PREFIX))?.to_ascii_lowercase();
+        let key = settings.keys().find(|key| key.replace('.', "_") == rest.replace("__", "_"))?;
+        Some(format!("{name} has no effect: `{key}` is set by {}", legacy::variable(key)))
+    };
+    variables.iter().filter_map(|(name, _)| miss(name)).collect()
 }
 
 #[cfg(test)]
@@ -215,6 +234,25 @@ mod tests {
             assert!(error.key.as_deref().is_some_and(|k| k.starts_with(key)), "{error}");
             assert!(error.origin.as_deref().is_some_and(|o| o.contains(name)), "{error}");
         }
+    }
+
+    #[test]
+    fn a_variable_with_one_underscore_too_few_is_noticed_and_stops_nothing() {
+        let of = |name: &str| env(&[(name, "tcp://10.0.0.1:80")]).load().unwrap().notices;
+        let told = of("AUTHCHAIN_SERVER_PORT");
+        assert!(told.len() == 1 && told[0].contains("AUTHCHAIN__SERVER__PORT"), "{told:?}");
+        assert_eq!(of("AUTHCHAIN_PROVIDERS__GOOGLE__CLIENT_ID").len(), 1);
+        assert!(of("AUTHCHAIN_PORT").is_empty() && of("AUTHCHAIN_SERVICE_HOST").is_empty(), "those of an orchestrator");
+    }
+
+    #[test]
+    fn keys_that_contradict_each_other_are_named_with_the_place_that_somebody_set_them_in() {
+        let name = "AUTHCHAIN__SERVER__PUBLIC_URL";
+        let error = env(&[(name, "http://mcp.example.com")]).load().unwrap_err();
+        assert_eq!(error.key.as_deref(), Some("server.public_url"));
+        assert!(error.origin.as_deref().is_some_and(|o| o.contains(name)), "{error}");
+        let missing = env(&[("AUTHCHAIN__SERVER__HOST", "0.0.0.0")]).load().unwrap_err();
+        assert_eq!((missing.key.as_deref(), missing.origin), (Some("server.public_url"), None), "nobody has set it");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "config/default.toml documents every key")]
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -47,6 +48,9 @@ pub struct Config {
     /// What the operator should know of how the values came about; said once, when the server is put together.
     #[serde(skip)]
     pub notices: Vec<String>,
+    /// Where each key came from that somebody has set: what is found out later is said of that place, too.
+    #[serde(skip)]
+    pub origins: BTreeMap<String, String>,
     /// Whose certificates outgoing connections trust: no key, but what is left of `SSL_CERT_FILE` where it is our own
     /// certificate.
     #[serde(skip)]

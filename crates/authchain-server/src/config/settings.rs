@@ -42,6 +42,11 @@ impl Settings {
         self.values.contains_key(key)
     }
 
+    /// All keys there are.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     pub(super) fn is_default(&self, key: &str) -> bool {
         self.origin(key) == FROM_DEFAULTS
     }
@@ -49,6 +54,12 @@ impl Settings {
     /// Where the value of a key came from.
     pub(super) fn origin(&self, key: &str) -> &str {
         self.values.get(key).map_or("", |(_, origin)| origin)
+    }
+
+    /// Where the keys came from that are not as in the defaults.
+    pub(super) fn origins(&self) -> BTreeMap<String, String> {
+        let set = self.values.iter().filter(|(key, _)| !self.is_default(key));
+        set.map(|(key, (_, origin))| (key.clone(), origin.clone())).collect()
     }
 
     /// The value of a key as text; empty where it is a list.

@@ -29,6 +29,8 @@ pub(crate) enum Problem {
     DeniedAtProvider,
     /// Nobody can sign in at this server.
     NoSignIn,
+    /// There is nothing at an address that a person opened.
+    NoSuchPage,
     /// The provider's error word.
     Provider(String),
     ProviderDown,
@@ -58,6 +60,7 @@ impl Problem {
             self,
             Self::DeniedAtProvider
                 | Self::NoSignIn
+                | Self::NoSuchPage
                 | Self::ProviderDown
                 | Self::WrongAccount { .. }
                 | Self::AlreadyDone
@@ -80,6 +83,7 @@ impl Problem {
             Self::AlreadyDone => &words.already_done,
             Self::DeniedAtProvider => &words.denied,
             Self::NoSignIn => &words.no_sign_in,
+            Self::NoSuchPage => &words.no_such_page,
             Self::Provider(_) => &words.provider,
             Self::ProviderDown => &words.provider_down,
             Self::CodeRefused => &words.code_refused,

@@ -10,9 +10,12 @@ use authchain::{
 };
 use axum::{
     extract::{RawQuery, State},
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header::SET_COOKIE};
+use http::{
+    HeaderMap, StatusCode,
+    header::{ALLOW, SET_COOKIE},
+};
 
 use super::begin::{Pending, SoFar, next, pending_key, redirect_uri};
 use crate::{
@@ -44,6 +47,11 @@ pub(crate) async fn local_callback(
     headers: HeaderMap,
 ) -> Response {
     callback(&server, query.as_deref(), &headers, |purpose| matches!(purpose, Purpose::Local { .. })).await
+}
+
+/// `HEAD` of a callback: it would use up the sign-in, and throw the answer away (RFC 9110, section 9.2.1: it is safe).
+pub(crate) async fn only_get() -> impl IntoResponse {
+    (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")])
 }
 
 async fn callback(

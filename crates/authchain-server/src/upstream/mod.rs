@@ -5,4 +5,4 @@ mod begin;
 mod finish;
 
 pub(crate) use begin::{Decision, Outcome, Settled, pressed, settle};
-pub(crate) use finish::{local_callback, oauth_callback};
+pub(crate) use finish::{local_callback, oauth_callback, only_get};

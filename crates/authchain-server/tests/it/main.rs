@@ -34,4 +34,5 @@ mod registration;
 mod revoke;
 mod sign_in;
 mod token;
+mod unanswered;
 mod world;

@@ -138,6 +138,8 @@ async fn n06_a_registration_is_read_changed_and_deleted_with_its_own_token_only(
         for wrong in ["", "x", &text(&answer, "client_id")] {
             let refused = world.http.get(&address).bearer_auth(wrong).send().await.unwrap();
             assert_eq!(refused.status(), 401, "{case}");
+            let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+            assert!(challenge.starts_with("Bearer ") && challenge.contains("error=\"invalid_token\""), "{challenge}");
         }
 
         let mut changed = body.clone();

@@ -3,13 +3,16 @@
 use std::{path::Path, time::Duration};
 
 use authchain_core::{Clock, Expect, Namespace, StateEntry, StateKey, StoreError, Timestamp, Version, Versioned};
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::deadline;
 use crate::private;
 
 /// How long a writer waits for one in another process.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For how long one steps back that is in the way of others.
+const STEP: Duration = Duration::from_millis(2);
 
 /// The layout of the tables; a file with a higher number is of a newer program.
 const LAYOUT: i64 = 1;
@@ -36,8 +39,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 
 fn prepare(db: &mut Connection, path: &Path) -> rusqlite::Result<()> {
     db.busy_timeout(PATIENCE)?;
-    // Readers and the writer do not wait for one another, and a commit is one sync of the log.
-    db.pragma_update(None, "journal_mode", "wal")?;
+    keep_a_log(db)?;
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "secure_delete", "on")?;
     db.set_prepared_statement_cache_capacity(16);
@@ -60,6 +62,23 @@ fn prepare(db: &mut Connection, path: &Path) -> rusqlite::Result<()> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Readers and the writer do not wait for one another, and a commit is one sync of the log.
+///
+/// Of several that turn a new file over at once, SQLite tells some without waiting that it is locked: each would wait for
+/// the others to read to the end. So they step back and come again.
+fn keep_a_log(db: &Connection) -> rusqlite::Result<()> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match db.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < PATIENCE => {
+                std::thread::sleep(STEP);
+                waited += STEP;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// What went wrong, in the words of the store.
@@ -142,4 +161,29 @@ pub(super) fn take(db: &Connection, key: &StateKey, now: Timestamp) -> rusqlite:
 pub(super) fn sweep(db: &Connection, clock: &dyn Clock) -> rusqlite::Result<usize> {
     db.prepare_cached("DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE expires_at <= ? LIMIT ?)")?
         .execute(params![clock.now().0, SWEPT_AT_ONCE])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_that_open_a_new_database_at_once_all_get_it() {
+        for _ in 0..100 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("state.db");
+            let start = std::sync::Barrier::new(3);
+            std::thread::scope(|scope| {
+                let opening = (0..3).map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        open(&path).map(drop)
+                    })
+                });
+                for opened in opening.collect::<Vec<_>>() {
+                    opened.join().unwrap().unwrap();
+                }
+            });
+        }
+    }
 }

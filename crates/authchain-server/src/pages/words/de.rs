@@ -194,6 +194,10 @@ pub(super) const WORDS: Words = Words {
             title: "Hier meldet sich niemand an",
             text: "An diesem Server kann sich niemand über Google anmelden: Sein Betreiber hat für Googles Dienste andere Zugangsdaten eingerichtet. Programme sind hier durch Token bekannt, die der Betreiber ausgibt; bitten Sie ihn um eines.",
         },
+        no_such_page: Sentence {
+            title: "Hier ist keine Seite",
+            text: "Die Adresse ist vertippt, oder sie gehört zu einem Schritt einer Anmeldung, der sich nicht für sich öffnen lässt. Gehen Sie zurück zu Ihrem Programm und beginnen Sie von vorn.",
+        },
         denied: Sentence {
             title: "Sie haben es nicht erlaubt",
             text: "Es wurde nichts weitergegeben und nichts gespeichert.",

@@ -177,6 +177,10 @@ pub(super) const WORDS: Words = Words {
             title: "Nobody signs in here",
             text: "Nobody can sign in through Google at this server: its operator has set up another credential for Google's services. Programs are known here by tokens that the operator gives out; ask the operator for one.",
         },
+        no_such_page: Sentence {
+            title: "There is no page here",
+            text: "The address is mistyped, or it belongs to a step of a sign-in that cannot be opened by itself. Go back to your program and start again.",
+        },
         denied: Sentence { title: "You did not allow it", text: "Nothing was shared and nothing was stored." },
         provider: Sentence {
             title: "The sign-in did not work",

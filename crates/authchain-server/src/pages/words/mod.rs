@@ -181,6 +181,7 @@ pub(crate) struct Problems {
     pub(crate) already_done: Sentence,
     pub(crate) denied: Sentence,
     pub(crate) no_sign_in: Sentence,
+    pub(crate) no_such_page: Sentence,
     pub(crate) provider: Sentence,
     pub(crate) provider_down: Sentence,
     pub(crate) code_refused: Sentence,
