@@ -3,7 +3,7 @@
 use std::{
     ops::{Add, Sub},
     sync::atomic::{AtomicI64, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
@@ -48,17 +48,9 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    /// As the kernel last noted it, some milliseconds ago: every request asks, and reading the counter waits for all that the
-    /// processor still has under way.
-    #[cfg(target_os = "linux")]
     fn now(&self) -> Timestamp {
-        Timestamp(rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn now(&self) -> Timestamp {
-        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Timestamp(since_1970.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)))
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Timestamp(i64::try_from(seconds).unwrap_or(i64::MAX))
     }
 }
 
